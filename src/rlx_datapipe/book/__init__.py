@@ -1,0 +1,1 @@
+"""The L2 order book over scaled integers: pure compute, no I/O."""

@@ -1,0 +1,1 @@
+"""The door: commands in the order of the data line."""

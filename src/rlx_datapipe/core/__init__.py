@@ -1,0 +1,1 @@
+"""The vocabulary: words that every other folder speaks."""

@@ -1,0 +1,1 @@
+"""The line of data itself: stages joined into runs."""

@@ -1,0 +1,1 @@
+"""States become tables."""

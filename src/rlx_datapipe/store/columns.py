@@ -1,0 +1,117 @@
+"""Scaled int64 columns to Arrow decimal128(38,18) columns and back, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.schema import DECIMALS, PRICE
+from rlx_datapipe.core.units import POWERS
+
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+
+
+@njit(cache=True, nogil=True)
+def _widen(values, factor, words):  # type: ignore[no-untyped-def]
+    """Write ``value * factor`` as 128-bit little-endian words; values are NONE (as 0) or not negative."""
+    f_low, f_high = np.uint64(factor) & _LOW, np.uint64(factor) >> _HALF
+    for i in range(values.shape[0]):
+        value = np.uint64(max(values[i], 0))
+        v_low, v_high = value & _LOW, value >> _HALF
+        low = v_low * f_low
+        middle = v_high * f_low + (low >> _HALF)
+        other = v_low * f_high + (middle & _LOW)
+        words[2 * i] = (other << _HALF) | (low & _LOW)
+        words[2 * i + 1] = v_high * f_high + (middle >> _HALF) + (other >> _HALF)
+
+
+@njit(cache=True, nogil=True)
+def _divide_one(high, low, divisor):  # type: ignore[no-untyped-def]
+    """Quotient and remainder of a 128-bit number by a 64-bit one, bit by bit; high < divisor."""
+    remainder = high
+    quotient = np.uint64(0)
+    for bit in range(63, -1, -1):
+        carry = remainder >> np.uint64(63)
+        remainder = (remainder << np.uint64(1)) | ((low >> np.uint64(bit)) & np.uint64(1))
+        quotient <<= np.uint64(1)
+        if carry or remainder >= divisor:
+            remainder -= divisor
+            quotient |= np.uint64(1)
+    return quotient, remainder
+
+
+@njit(cache=True, nogil=True)
+def _narrow(words, divisor, values):  # type: ignore[no-untyped-def]
+    """Fill ``values`` with 128-bit numbers divided by ``divisor``; the index of the first inexact, or -1."""
+    d = np.uint64(divisor)
+    top = np.uint64(1) << np.uint64(63)
+    for i in range(values.shape[0]):
+        low, high = words[2 * i], words[2 * i + 1]
+        if high == 0:
+            quotient, remainder = low // d, low % d
+        elif high < d:
+            quotient, remainder = _divide_one(high, low, d)
+        else:
+            return i
+        if remainder != 0 or quotient >= top:
+            return i
+        values[i] = np.int64(quotient)
+    return -1
+
+
+def to_decimals(values: Int64Array, decimals: int) -> pa.Array:
+    """Scaled integers as decimal128(38,18); NONE becomes null."""
+    values = np.ascontiguousarray(values)
+    words = np.empty(2 * len(values), dtype=np.uint64)
+    _widen(values, POWERS[DECIMALS - decimals], words)
+    missing = values == NONE
+    nulls = int(np.count_nonzero(missing))
+    validity = pa.py_buffer(np.packbits(~missing, bitorder="little")) if nulls else None
+    return pa.Array.from_buffers(PRICE, len(values), [validity, pa.py_buffer(words)], nulls)
+
+
+def from_decimals(column: pa.Array | pa.ChunkedArray, decimals: int) -> Int64Array:
+    """Decimal128(38,18) as scaled integers, int64 of shape (n,); null becomes NONE.
+
+    Raises
+    ------
+    DatasetError
+        When a value is not a multiple of ``10**-decimals`` or exceeds int64.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    count = len(column)
+    values = np.zeros(count, dtype=np.int64)
+    if count == 0:
+        return values
+    words = np.frombuffer(column.buffers()[1], dtype=np.uint64)[2 * column.offset : 2 * (column.offset + count)]
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    if column.null_count:
+        words = words.copy()
+        words.reshape(-1, 2)[~valid] = 0
+    at = int(_narrow(words, POWERS[DECIMALS - decimals], values))
+    if at >= 0:
+        raise DatasetError(
+            "a value does not fit the scale of its instrument",
+            found=column[at].as_py(),
+            expected=f"a multiple of 1e-{decimals}",
+        )
+    values[~valid] = NONE
+    return values
+
+
+def to_ladder(values: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], decimals: int) -> pa.Array:
+    """Lists of decimals: ``values`` one behind the other, ``counts`` of them in each list."""
+    offsets = np.zeros(len(counts) + 1, dtype=np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), to_decimals(values, decimals))
+
+
+def nullable(values: Int64Array) -> pa.Array:
+    """Integers as an Arrow int64 column; NONE becomes null."""
+    return pa.array(values, mask=values == NONE)

@@ -1,0 +1,141 @@
+"""Read a dataset: lazy Polars frames, exact columns, digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+
+from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.schema import SCHEMAS, TABLES
+from rlx_datapipe.store.digest import TableDigest, combine
+from rlx_datapipe.store.layout import slug
+from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
+from rlx_datapipe.store.tables import data_files, read_file
+
+Order = Literal["event", "received"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk; its tables are Polars lazy frames with times as UTC datetimes.
+
+    ``order="event"`` keeps the total order of events; ``order="received"`` sorts by the time at which the
+    recorder had them (what an agent could have known), ties in event order.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    def table(self, name: str, *, symbol: str | None = None, order: Order = "event") -> pl.LazyFrame:
+        """One table as a lazy frame, all chains or one symbol's.
+
+        Raises
+        ------
+        DatasetError
+            For an unknown table or symbol.
+        """
+        if name not in SCHEMAS:
+            raise DatasetError(f"no table {name!r}", expected=", ".join(TABLES))
+        chain = None if symbol is None else self.manifest.chain(symbol).instrument
+        paths = [
+            path
+            for exchange, held, _, path in data_files(self.path, name)
+            if chain is None or (exchange, held) == (chain.exchange, chain.symbol)
+        ]
+        if not paths:
+            return pl.LazyFrame(schema=_polars_schema(name)).with_columns(_times(name))
+        hive = {"exchange": pl.String, "symbol": pl.String, "date": pl.Date}
+        frame = pl.scan_parquet(paths, hive_partitioning=True, hive_schema=hive)
+        names = {c.instrument.symbol: slug(c.instrument.symbol) for c in self.manifest.chains}
+        folded = {folder: real for real, folder in names.items() if folder != real}
+        if folded:
+            frame = frame.with_columns(pl.col("symbol").replace(folded))
+        frame = frame.select("exchange", "symbol", "date", *SCHEMAS[name].names).with_columns(_times(name))
+        if order == "received" and "received_time" in SCHEMAS[name].names:
+            frame = frame.sort("received_time", maintain_order=True)
+        return frame
+
+    @property
+    def events(self) -> pl.LazyFrame:
+        """Every market event in the total order."""
+        return self.table("events")
+
+    @property
+    def books(self) -> pl.LazyFrame:
+        """The top levels at the dataset's cadence."""
+        return self.table("books")
+
+    @property
+    def keyframes(self) -> pl.LazyFrame:
+        """The full books from which any state is rebuilt."""
+        return self.table("keyframes")
+
+    @property
+    def quality(self) -> pl.LazyFrame:
+        """Everything that is not perfect."""
+        return self.table("quality")
+
+    @property
+    def quotes(self) -> pl.LazyFrame:
+        """The venue's own statements of its best prices."""
+        return self.table("quotes")
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open the folder that `reconstruct` made.
+
+    Raises
+    ------
+    DatasetError
+        When it is not a dataset, or one without a finished chain.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    if not manifest.chains:
+        raise DatasetError(
+            "holds no finished symbol (its reconstruction was interrupted)",
+            file=folder,
+            remedy="Delete it and run rlx reconstruct again",
+        )
+    return Dataset(folder, manifest)
+
+
+def chain_batches(path: Path, table: str, chain: ChainManifest, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Rows of one chain of a table in order, one Arrow table per data file."""
+    wanted = (chain.instrument.exchange, chain.instrument.symbol)
+    for exchange, symbol, _, file in data_files(path, table):
+        if (exchange, symbol) == wanted:
+            yield read_file(table, file, columns)
+
+
+def dataset_digest(dataset: Dataset) -> str:
+    """SHA-256 over the logical rows of all tables, read back from the files, in hex."""
+    digests = {}
+    for chain in dataset.manifest.chains:
+        for table in TABLES:
+            running = TableDigest(SCHEMAS[table])
+            for rows in chain_batches(dataset.path, table, chain):
+                running.update(rows)
+            digests[digest_name(table, chain)] = running.hexdigest()
+    return combine(digests)
+
+
+def digest_name(table: str, chain: ChainManifest) -> str:
+    """Name under which a chain's table enters the digest of its dataset."""
+    return f"{table}/{chain.instrument.exchange}/{chain.instrument.symbol}"
+
+
+def _polars_schema(name: str) -> dict[str, pl.DataType]:
+    empty = pl.from_arrow(SCHEMAS[name].empty_table())
+    assert isinstance(empty, pl.DataFrame)  # noqa: S101 (for the type checker: a table never becomes a series)
+    return {"exchange": pl.String(), "symbol": pl.String(), "date": pl.Date(), **empty.schema}
+
+
+def _times(name: str) -> list[pl.Expr]:
+    times = [field.name for field in SCHEMAS[name] if (field.metadata or {}).get(b"unit") == b"ns"]
+    return [pl.from_epoch(pl.col(time), "ns").dt.replace_time_zone("UTC") for time in times]

@@ -1,0 +1,145 @@
+"""The manifest of a dataset: what it was made from, with which settings and scales."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import DatasetError, OutputError
+from rlx_datapipe.core.instrument import Instrument, same_symbol
+from rlx_datapipe.store.files import publish_bytes, unwritable
+from rlx_datapipe.store.layout import MANIFEST, slug
+
+FORMAT_VERSION = 1
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """One input file: its name, size and SHA-256."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class ChainManifest(msgspec.Struct, frozen=True):
+    """One exchange and symbol: where it came from and how its numbers are scaled.
+
+    ``summary`` is there once the chain was written to its end; a chain without it was interrupted.
+    """
+
+    instrument: Instrument
+    source_format: str
+    files: tuple[SourceFile, ...]
+    summary: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """All chains of one dataset and the settings that made them."""
+
+    writer: str
+    settings: Settings
+    chains: tuple[ChainManifest, ...]
+    format_version: int = FORMAT_VERSION
+
+    def chain(self, symbol: str | None) -> ChainManifest:
+        """The chain of a symbol in any spelling; the only one if none is named.
+
+        Raises
+        ------
+        DatasetError
+            When the dataset holds no such symbol, or several and none was named.
+        """
+        held = ", ".join(f"{chain.instrument.exchange} {chain.instrument.symbol}" for chain in self.chains)
+        if symbol is None:
+            if len(self.chains) == 1:
+                return self.chains[0]
+            raise DatasetError("several symbols here", found=held, remedy="Name one with --symbol")
+        exchange, _, name = symbol.rpartition("/")
+        matches = [
+            chain
+            for chain in self.chains
+            if same_symbol(chain.instrument.symbol, name) and exchange.upper() in ("", chain.instrument.exchange)
+        ]
+        if len(matches) != 1:
+            problem = f"no symbol {symbol!r} here" if not matches else f"{symbol!r} is on several exchanges here"
+            raise DatasetError(problem, found=held, remedy="Name one as EXCHANGE/SYMBOL or SYMBOL")
+        return matches[0]
+
+
+def hash_file(path: Path) -> SourceFile:
+    """Name, size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return SourceFile(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
+
+
+def chain_record(dataset: Path, instrument: Instrument) -> Path:
+    """File of one chain's record below the dataset."""
+    return dataset / "chains" / f"{slug(instrument.exchange)}.{slug(instrument.symbol)}.json"
+
+
+def start_dataset(folder: Path, writer: str, settings: Settings) -> None:
+    """Make an empty dataset: the folder and its manifest head.
+
+    Raises
+    ------
+    OutputError
+        When something is there already, or the folder can't be written.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(
+                "is not empty", file=folder, remedy="Choose another --out, or delete it first if you no longer need it"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    head = {"format_version": FORMAT_VERSION, "writer": writer, "settings": settings}
+    publish_bytes(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(head), indent=2) + b"\n")
+
+
+def finish_chain(folder: Path, chain: ChainManifest) -> None:
+    """Record a chain that was written to its end."""
+    content = msgspec.json.format(msgspec.json.encode(chain), indent=2) + b"\n"
+    publish_bytes(chain_record(folder, chain.instrument), content)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a dataset with all chains that were finished.
+
+    Raises
+    ------
+    DatasetError
+        When the folder is no dataset, or one of another format version.
+    """
+    try:
+        head = msgspec.json.decode((folder / MANIFEST).read_bytes())
+        chains = [
+            msgspec.json.decode(path.read_bytes(), type=ChainManifest)
+            for path in sorted((folder / "chains").glob("*.json"))
+        ]
+        if head["format_version"] != FORMAT_VERSION:
+            raise DatasetError(
+                "was written by another version",
+                file=folder,
+                found=head["format_version"],
+                expected=FORMAT_VERSION,
+                remedy="Reconstruct it with this version",
+            )
+        settings = msgspec.convert(head["settings"], Settings)
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise DatasetError(
+            "is not a dataset (no readable rlx.json)",
+            file=folder,
+            remedy="Give the folder that rlx reconstruct --out made",
+        ) from error
+    return Manifest(writer=head["writer"], settings=settings, chains=tuple(chains))
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a path looks like a dataset of ours."""
+    return (path / MANIFEST).is_file()

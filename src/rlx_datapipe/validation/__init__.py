@@ -1,0 +1,1 @@
+"""Is the dataset correct? Rules give findings."""

@@ -1,0 +1,41 @@
+"""What all tests share: the real recordings, the depth of property tests, and a guard over the repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# No deadline and no complaint of slowness: the first example of a test may compile a kernel.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("default", _PATIENT, max_examples=60)
+settings.register_profile("ci", _PATIENT, max_examples=30, derandomize=True)
+settings.register_profile("deep", _PATIENT, max_examples=2_000)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of real recordings; a test that asks for it is skipped where there is none."""
+    folder = Path(os.environ.get("RLX_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder}; set RLX_TEST_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _repository_stays_clean() -> Iterator[None]:
+    """Fail a test during which a file or folder appears at the root of the repository."""
+    before = _visible()
+    yield
+    new = sorted(_visible() - before)
+    assert not new, f"written to the repository during this test (use tmp_path): {', '.join(new)}"
+
+
+def _visible() -> set[str]:
+    return {name for name in os.listdir(ROOT) if not name.startswith(".")}  # noqa: PTH208 (20 us a test)
