@@ -1,3 +1,50 @@
-"""One exact, chronological event stream with the full order book at every event, from recorded or live data."""
+"""Recorded and live exchange data as one exact, chronological event stream with the full order book."""
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlx_datapipe.core.config import Settings
+    from rlx_datapipe.core.errors import DatapipeError
+    from rlx_datapipe.core.instrument import Instrument
+    from rlx_datapipe.core.version import VERSION as __version__
+    from rlx_datapipe.pipeline.book import book_at
+    from rlx_datapipe.pipeline.reconstruct import reconstruct
+    from rlx_datapipe.pipeline.validate import validate
+    from rlx_datapipe.store.dataset import open_dataset
+
+__all__ = [
+    "DatapipeError",
+    "Instrument",
+    "Settings",
+    "__version__",
+    "book_at",
+    "open_dataset",
+    "reconstruct",
+    "validate",
+]
+
+_HOMES = {
+    "DatapipeError": "core.errors",
+    "Instrument": "core.instrument",
+    "Settings": "core.config",
+    "book_at": "pipeline.book",
+    "open_dataset": "store.dataset",
+    "reconstruct": "pipeline.reconstruct",
+    "validate": "pipeline.validate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: importing the package must not load Numba, Polars or Arrow.
+    if name == "__version__":
+        return importlib.import_module("rlx_datapipe.core.version").VERSION
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"rlx_datapipe.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'rlx_datapipe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

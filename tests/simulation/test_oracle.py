@@ -133,7 +133,7 @@ def test_the_book_never_crosses_even_between_depth_updates(market: DictionaryBoo
 
 
 def test_levels_beyond_the_snapshot_are_deleted_too(market: DictionaryBook) -> None:
-    assert len(market.snapshots[0]["bids"]) == len(market.snapshots[0]["asks"]) == 1_000
+    assert [len(one[side]) for one in market.snapshots for side in ("bids", "asks")] == [1_000] * 6
     assert market.unknown_deletes > 20
 
 

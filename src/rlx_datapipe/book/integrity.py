@@ -80,6 +80,7 @@ def _deep_faults(state: IntArray, block: IntArray) -> list[tuple[str, bool]]:
             "the heap disagrees with the deep store",
             not np.array_equal(np.sort(held), np.sort(keys[keys != 0])),
         ),
+        ("something follows the heap", bool(heap[slots:].any())),
         ("the heap is out of order", bool((held[1:] < parents).any())),
     ]
 

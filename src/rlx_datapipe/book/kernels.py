@@ -36,7 +36,7 @@ def block_of(state: IntArray, side: int) -> int:
 @kernel
 def direction(side: int) -> int:
     """Sign that turns a price in ticks into a key and back: -1 for bids, 1 for asks."""
-    return 2 * side - 1
+    return 1 if side == ASK else -1
 
 
 @kernel
@@ -95,11 +95,8 @@ def top_levels(state: IntArray, side: int, n: int, prices_out: IntArray, quantit
 
     Entries past the returned count keep what they held.
     """
-    count = best_levels(state, block_of(state, side), n, prices_out, quantities_out)
     step = state[AT_TICK] * direction(side)
-    for i in range(count):
-        prices_out[i] *= step
-    return count
+    return best_levels(state, block_of(state, side), n, step, prices_out, quantities_out)
 
 
 @kernel

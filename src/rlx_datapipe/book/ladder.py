@@ -145,14 +145,18 @@ def levels_of(state: IntArray, block: int) -> int:
 
 
 @kernel
-def best_levels(state: IntArray, block: int, n: int, keys: IntArray, quantities: IntArray) -> int:
-    """Write the n best levels, best first; return how many there were."""
-    wanted = min(n, levels_of(state, block))
+def best_levels(  # noqa: PLR0917 - kernels take plain arrays
+    state: IntArray, block: int, n: int, step: int, prices: IntArray, quantities: IntArray
+) -> int:
+    """Write the n best levels, best first, key times step as price; return how many there were."""
+    wanted = max(0, min(n, levels_of(state, block)))
     in_window = min(wanted, state[block + WINDOW_LEVELS])
     if wanted > 0:
-        nearest_in_window(state, block, in_window, keys, quantities)
+        nearest_in_window(state, block, in_window, step, prices, quantities)
     if wanted > in_window:
-        _nearest_deep(state, block, in_window, wanted, keys, quantities)
+        _nearest_deep(state, block, in_window, wanted, prices, quantities)
+        for i in range(in_window, wanted):
+            prices[i] *= step
     return wanted
 
 

@@ -45,6 +45,7 @@ AT_SUMMARY: Final = 9
 AT_DEEP_KEYS: Final = 10
 AT_DEEP_QUANTITIES: Final = 11
 AT_HEAP: Final = 12
+AT_TICK_INVERTED: Final = 13  # the tick once more, so that damage to it is seen
 HEADER_WORDS: Final = 16
 
 # Words of a side block.
@@ -91,6 +92,7 @@ def header_words(tick: int, window_log2: int, deep_log2: int) -> IntArray:
     header = np.zeros(HEADER_WORDS, dtype=np.int64)
     header[AT_MAGIC], header[AT_VERSION] = MAGIC, VERSION
     header[AT_TICK], header[AT_WINDOW_MASK] = tick, ticks - 1
+    header[AT_TICK_INVERTED] = ~tick
     header[AT_WINDOW_LOG2], header[AT_DEEP_LOG2] = window_log2, deep_log2
     header[AT_BITMAP] = QUANTITIES + ticks
     header[AT_SUMMARY] = header[AT_BITMAP] + (ticks >> 6)

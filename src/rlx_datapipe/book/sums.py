@@ -42,7 +42,7 @@ def sum_of_best(state: IntArray, block: int, n: int) -> int:
     if deep > 0:
         keys = np.empty(in_window + deep, np.int64)
         quantities = np.empty(in_window + deep, np.int64)
-        best_levels(state, block, in_window + deep, keys, quantities)
+        best_levels(state, block, in_window + deep, 1, keys, quantities)
         for i in range(in_window, in_window + deep):
             total = add_saturated(total, quantities[i])
     return total

@@ -75,8 +75,10 @@ def next_word(state: IntArray, block: int, word: int) -> int:
 
 
 @kernel
-def nearest_in_window(state: IntArray, block: int, n: int, keys: IntArray, quantities: IntArray) -> None:
-    """Write the n first levels of the window, which must hold that many and at least one."""
+def nearest_in_window(  # noqa: PLR0917 - kernels take plain arrays
+    state: IntArray, block: int, n: int, step: int, prices: IntArray, quantities: IntArray
+) -> None:
+    """Write the n first levels of the window (it holds that many, one at least); price is key times step."""
     mask = state[AT_WINDOW_MASK]
     base = state[block + BASE]
     bitmap = block + state[AT_BITMAP]
@@ -91,5 +93,5 @@ def nearest_in_window(state: IntArray, block: int, n: int, keys: IntArray, quant
         bit = trailing_zeros(bits)
         bits ^= ONE << bit
         slot = (word << 6) + bit
-        keys[i] = base + ((slot - base) & mask)
+        prices[i] = (base + ((slot - base) & mask)) * step
         quantities[i] = state[block + QUANTITIES + slot]

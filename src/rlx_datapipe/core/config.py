@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Batches that may wait between two threads.
     horizon_ms
         How far, in exchange time, an event may arrive behind a later one and still be put in order.
+    skew_max_ms
+        How far an exchange's time may lie ahead of the recorder's before the message is refused.
     silence_ms
         A stretch without any event longer than this is noted.
     books_every_ms, books_levels
@@ -48,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     threads: Positive = 2
     queue_batches: Positive = 4
     horizon_ms: Positive = 10_000
+    skew_max_ms: Positive = 3_600_000
     silence_ms: Positive = 10_000
     books_every_ms: Natural = 100
     books_levels: Positive = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +29,7 @@ class Side(IntEnum):
     ASK = 1
 
 
-class Flag(IntFlag):
+class Flag(IntEnum):
     """Bits of the ``flags`` column; the meaning of each stands in ``docs/fields.md``."""
 
     GROUP_END = 1

@@ -139,11 +139,16 @@ def parse_text(text: str, decimals: int) -> tuple[int, Exactness]:
 
 def parse_many(texts: list[str], decimals: int) -> tuple[Int64Array, Int64Array]:
     """Texts as scaled integers and their `Exactness`, two int64 arrays of shape (n,)."""
-    joined = [text.encode("utf-8", "surrogatepass") for text in texts]
+    joined = "".join(texts).encode("utf-8", "surrogatepass")
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    if len(joined) != lengths.sum():
+        # Some characters are not ASCII: their texts will be refused, but the others must stay in place.
+        pieces = [text.encode("utf-8", "surrogatepass") for text in texts]
+        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, joined), dtype=np.int64, count=len(joined)), out=offsets[1:])
+    np.cumsum(lengths, out=offsets[1:])
     values, status = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
-    parse_texts(np.frombuffer(b"".join(joined), dtype=np.uint8), offsets, decimals, values, status)
+    parse_texts(np.frombuffer(joined, dtype=np.uint8), offsets, decimals, values, status)
     return values, status
 
 

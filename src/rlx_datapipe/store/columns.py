@@ -89,7 +89,9 @@ def from_decimals(column: pa.Array | pa.ChunkedArray, decimals: int) -> Int64Arr
     values = np.zeros(count, dtype=np.int64)
     if count == 0:
         return values
-    words = np.frombuffer(column.buffers()[1], dtype=np.uint64)[2 * column.offset : 2 * (column.offset + count)]
+    words = np.frombuffer(column.buffers()[1], dtype=np.uint64)[
+        2 * column.offset : 2 * (column.offset + count)
+    ]
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     if column.null_count:
         words = words.copy()

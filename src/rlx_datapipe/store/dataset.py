@@ -15,7 +15,7 @@ from rlx_datapipe.core.schema import SCHEMAS, TABLES
 from rlx_datapipe.store.digest import TableDigest, combine
 from rlx_datapipe.store.layout import slug
 from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
-from rlx_datapipe.store.tables import data_files, read_file
+from rlx_datapipe.store.tables import data_files, digest_name, read_file
 
 Order = Literal["event", "received"]
 
@@ -105,7 +105,9 @@ def open_dataset(path: str | Path) -> Dataset:
     return Dataset(folder, manifest)
 
 
-def chain_batches(path: Path, table: str, chain: ChainManifest, columns: list[str] | None = None) -> Iterator[pa.Table]:
+def chain_batches(
+    path: Path, table: str, chain: ChainManifest, columns: list[str] | None = None
+) -> Iterator[pa.Table]:
     """Rows of one chain of a table in order, one Arrow table per data file."""
     wanted = (chain.instrument.exchange, chain.instrument.symbol)
     for exchange, symbol, _, file in data_files(path, table):
@@ -121,13 +123,8 @@ def dataset_digest(dataset: Dataset) -> str:
             running = TableDigest(SCHEMAS[table])
             for rows in chain_batches(dataset.path, table, chain):
                 running.update(rows)
-            digests[digest_name(table, chain)] = running.hexdigest()
+            digests[digest_name(table, chain.instrument.exchange, chain.instrument.symbol)] = running.hexdigest()
     return combine(digests)
-
-
-def digest_name(table: str, chain: ChainManifest) -> str:
-    """Name under which a chain's table enters the digest of its dataset."""
-    return f"{table}/{chain.instrument.exchange}/{chain.instrument.symbol}"
 
 
 def _polars_schema(name: str) -> dict[str, pl.DataType]:

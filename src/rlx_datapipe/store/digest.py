@@ -33,7 +33,7 @@ class TableDigest:
             column = batch.column(field.name)
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
                 for run, part in zip(runs, _parts(chunk), strict=True):
-                    run.update(part)
+                    run.update(part.data)
 
     def hexdigest(self) -> str:
         """Digest of all rows so far, with names and types of the columns, in hex."""

@@ -35,6 +35,6 @@ def table_folder(dataset: Path, table: str) -> Path:
     return dataset / table
 
 
-def quarantine_file(dataset: Path, exchange: str, symbol: str) -> Path:
-    """File of the messages that could not be read, one JSON object a line."""
-    return dataset / QUARANTINE / slug(exchange) / f"{slug(symbol)}.jsonl"
+def quarantine_file(dataset: Path, exchange: str, symbol: str, source: str) -> Path:
+    """File of what could not be read in one source file, one JSON object a line."""
+    return dataset / QUARANTINE / slug(exchange) / slug(symbol) / f"{slug(source)}.jsonl"

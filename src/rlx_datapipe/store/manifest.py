@@ -62,10 +62,13 @@ class Manifest(msgspec.Struct, frozen=True):
         matches = [
             chain
             for chain in self.chains
-            if same_symbol(chain.instrument.symbol, name) and exchange.upper() in ("", chain.instrument.exchange)
+            if same_symbol(chain.instrument.symbol, name)
+            and exchange.upper() in ("", chain.instrument.exchange)
         ]
         if len(matches) != 1:
-            problem = f"no symbol {symbol!r} here" if not matches else f"{symbol!r} is on several exchanges here"
+            problem = (
+                f"no symbol {symbol!r} here" if not matches else f"{symbol!r} is on several exchanges here"
+            )
             raise DatasetError(problem, found=held, remedy="Name one as EXCHANGE/SYMBOL or SYMBOL")
         return matches[0]
 
@@ -93,7 +96,9 @@ def start_dataset(folder: Path, writer: str, settings: Settings) -> None:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(
-                "is not empty", file=folder, remedy="Choose another --out, or delete it first if you no longer need it"
+                "is not empty",
+                file=folder,
+                remedy="Choose another --out, or delete it first if you no longer need it",
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

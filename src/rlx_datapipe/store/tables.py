@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import Int64Array
@@ -43,7 +43,7 @@ class ChainTable:
         self.table, self.exchange, self.symbol = table, exchange, symbol
         self._folder = table_folder(dataset, table)
 
-    def write(self, rows: pa.Table, times: Int64Array, epoch: int) -> list[AddAction]:
+    def write(self, rows: pa.Table, times: Int64Array, epoch: int) -> list[AddAction | RemoveAction]:
         """Publish one Parquet file per UTC date of ``times`` (ns, shape (n,)); the log entries to commit.
 
         Rows keep their order; the file's name tells its epoch, so that a repeated epoch can't hide.
@@ -69,14 +69,14 @@ class ChainTable:
             stats=json.dumps(_statistics(rows)),
         )
 
-    def commit(self, actions: list[AddAction], epoch: int, facts: dict[str, Any]) -> None:
+    def commit(self, actions: list[AddAction | RemoveAction], epoch: int, facts: dict[str, Any]) -> None:
         """Add files by one log entry that carries ``facts`` (JSON values) and the epoch of the chain."""
         table = create_table(self._folder, self.table)
         transaction = Transaction(app_id=f"{self.exchange}/{self.symbol}", version=epoch)
         table.create_write_transaction(
             actions,
             mode="append",
-            schema=_delta_schema(self.table),
+            schema=stored_schema(self.table),
             partition_by=list(PARTITION),
             commit_properties=CommitProperties(
                 custom_metadata={"rlx": json.dumps(facts, sort_keys=True)}, app_transactions=[transaction]
@@ -92,16 +92,11 @@ def create_table(folder: Path, table: str) -> DeltaTable:
         folder.mkdir(parents=True, exist_ok=True)
         return DeltaTable.create(
             str(folder),
-            schema=_delta_schema(table),
+            schema=stored_schema(table),
             partition_by=list(PARTITION),
             name=f"rlx {table}",
             configuration={"delta.appendOnly": "true"},
         )
-
-
-def _delta_schema(table: str) -> pa.Schema:
-    """The stored schema as Delta Lake takes it: field metadata (units) is kept, nested nullability relaxed."""
-    return stored_schema(table)
 
 
 def _write_parquet(rows: pa.Table, path: Path) -> None:
@@ -133,6 +128,11 @@ def _statistics(rows: pa.Table) -> dict[str, Any]:
     return told
 
 
+def digest_name(table: str, exchange: str, symbol: str) -> str:
+    """Name under which a chain's table enters the digest of its dataset."""
+    return f"{table}/{exchange}/{symbol}"
+
+
 def data_files(dataset: Path, table: str) -> list[tuple[str, str, date, Path]]:
     """Committed files of a table as (exchange, symbol, date, path), in the order of their rows.
 
@@ -145,13 +145,17 @@ def data_files(dataset: Path, table: str) -> list[tuple[str, str, date, Path]]:
     try:
         delta = DeltaTable(str(folder))
     except TableNotFoundError as error:
-        raise DatasetError(f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made") from error
+        raise DatasetError(
+            f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made"
+        ) from error
     actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     found = []
     for action in actions:
         path = folder / action["path"]
         if not path.is_file():
-            raise DatasetError("a committed file is gone", file=path, remedy="Restore it or reconstruct again")
+            raise DatasetError(
+                "a committed file is gone", file=path, remedy="Restore it or reconstruct again"
+            )
         found.append(
             (action["partition.exchange"], action["partition.symbol"], action["partition.date"], path)
         )
@@ -168,6 +172,10 @@ def read_file(table: str, path: Path, columns: list[str] | None = None) -> pa.Ta
     """
     schema = SCHEMAS[table]
     try:
-        return pq.read_table(path, schema=schema, columns=columns, page_checksum_verification=True, partitioning=None)
+        return pq.read_table(
+            path, schema=schema, columns=columns, page_checksum_verification=True, partitioning=None
+        )
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
-        raise DatasetError(f"can't be read ({error})", file=path, remedy="Reconstruct the dataset again") from error
+        raise DatasetError(
+            f"can't be read ({error})", file=path, remedy="Reconstruct the dataset again"
+        ) from error

@@ -1,0 +1,1 @@
+"""Raw files and captures become ordered batches of events."""

@@ -1,0 +1,153 @@
+"""Opening one Crypto Lake file with all its checks: every defect is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rlx_datapipe.core.errors import SourceError
+from rlx_datapipe.core.instrument import same_symbol
+from rlx_datapipe.venues.crypto_lake import PARTITION_COLUMNS, SCHEMAS, Layout, SchemaProblem, match_table
+
+_MAGIC = b"PAR1"
+_MOST_CELLS = 2**36
+"""A day of the busiest table is 110 M rows of 6 columns: 2**29 cells."""
+_ROWS_UNSUSPECTED = 10_000_000
+_ROWS_PER_BYTE = 100
+_LEAST_BYTES = 12
+
+
+def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
+    """An open Parquet file and which table it is.
+
+    Raises
+    ------
+    SourceError
+        When it is no whole Parquet file, no table of Crypto Lake, or claims absurd numbers of rows.
+    """
+    _check_ends(path)
+    try:
+        file = pq.ParquetFile(path, memory_map=False)
+        schema = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError("Parquet footer can't be read", file=path, found=_first_line(error)) from error
+    layout = match_table(schema)
+    if isinstance(layout, SchemaProblem):
+        file.close()
+        raise SourceError(
+            "columns are not those of a Crypto Lake table",
+            file=path,
+            found=layout.sentence(),
+            expected=f"one of {', '.join(SCHEMAS)}",
+        )
+    _check_metadata(path, file.metadata)
+    return file, layout
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _check_ends(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            size = path.stat().st_size
+            file.seek(max(0, size - 4))
+            tail = file.read(4)
+    except OSError as error:
+        raise SourceError("can't be read", file=path, found=error.strerror or type(error).__name__) from error
+    if not size:
+        raise SourceError("empty file", file=path, found="0 bytes", expected="a Parquet file")
+    if head != _MAGIC:
+        raise SourceError(
+            "not a Parquet file", file=path, found=f"starts with {head!r}", expected=f"{_MAGIC!r}"
+        )
+    if tail != _MAGIC or size < _LEAST_BYTES:
+        raise SourceError(
+            "truncated Parquet file",
+            file=path,
+            found=f"{size} bytes ending with {tail!r}",
+            expected=f"a footer and {_MAGIC!r}",
+            remedy="Download it again.",
+        )
+
+
+def _check_metadata(path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse a footer that claims more than a day can hold, before anything is read or allocated."""
+    rows, size = metadata.num_rows, path.stat().st_size
+    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    absurd = rows < 0 or min(groups, default=0) < 0 or sum(groups) != rows
+    dense = rows > _ROWS_UNSUSPECTED and rows > size * _ROWS_PER_BYTE
+    if absurd or dense or rows * metadata.num_columns > _MOST_CELLS:
+        raise SourceError(
+            "row count in the footer can't be true",
+            file=path,
+            found=f"{rows} rows of {metadata.num_columns} columns, {size} bytes; {sum(groups)} in row groups",
+            expected=f"at most {_MOST_CELLS} cells and the same count in both places",
+        )
+
+
+def read_batches(
+    file: pq.ParquetFile, layout: Layout, path: Path, names: tuple[str, str], batch_rows: int
+) -> Iterator[pa.Table]:
+    """Rows of an open file in batches, with the archive's column names and types of one kind each.
+
+    Times and ids come as int64, sides as bool or string. Columns that name the symbol or exchange are checked
+    against ``names``, the exchange and the symbol, and left out.
+    """
+    known = dict(zip(PARTITION_COLUMNS, names, strict=False))
+    told = [name for name in known if name in file.schema_arrow.names]
+    done = 0
+    try:
+        for batch in file.iter_batches(batch_rows, columns=[*layout.columns.values(), *told]):
+            for name in told:
+                _check_one(path, batch.column(name), name, known[name], done)
+            yield _canonical(batch, layout)
+            done += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            "damaged Parquet data",
+            file=path,
+            row=done + 1,
+            found=_first_line(error),
+            remedy="Download it again.",
+        ) from error
+    if done != file.metadata.num_rows:
+        raise SourceError(
+            "fewer rows than the footer states", file=path, found=done, expected=file.metadata.num_rows
+        )
+
+
+def _check_one(path: Path, column: pa.Array, name: str, expected: str, done: int) -> None:
+    """One file holds one symbol of one exchange: nothing is guessed apart."""
+    found = [str(value) for value in pc.unique(column).to_pylist()]
+    wrong = [value for value in found if not same_symbol(value, expected)]
+    if wrong:
+        raise SourceError(
+            f"mixed or wrong {name}",
+            file=path,
+            field=name,
+            found=", ".join(wrong[:3]),
+            expected=expected,
+            rows=f"{done + 1} to {done + len(column)}",
+            remedy="Split the file, or put it under its own folder.",
+        )
+
+
+def _canonical(batch: pa.RecordBatch, layout: Layout) -> pa.Table:
+    columns = {}
+    for field in SCHEMAS[layout.table]:
+        column = batch.column(layout.columns[field.name])
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+        elif pa.types.is_integer(column.type):
+            column = column.cast(pa.int64())
+        elif not pa.types.is_boolean(column.type) and not pa.types.is_floating(column.type):
+            column = column.cast(pa.string())
+        columns[field.name] = column
+    return pa.table(columns)

@@ -1,0 +1,236 @@
+"""What the paths that a user gives hold: recognised by content, split into chains, scaled."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import OptionError, SourceError
+from rlx_datapipe.core.feed import Probe
+from rlx_datapipe.core.instrument import MAX_DECIMALS, Instrument, same_symbol
+from rlx_datapipe.core.sequence import SequenceRule
+from rlx_datapipe.core.units import Exactness, fitting_decimals, grid_step, parse_many
+from rlx_datapipe.ingestion.lake import LakeFile, find_lake_files, probe_lake
+from rlx_datapipe.ingestion.lines import head_frames
+from rlx_datapipe.venues import binance, crypto_lake
+
+HEAD_FRAMES = 20_000
+LAKE = "crypto-lake"
+FORMATS = (*binance.MARKETS, LAKE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All files of one chain, in the order in which they are read.
+
+    ``trades`` names the message type that gives the trades where a capture has two (``trade``, ``aggTrade``).
+    """
+
+    instrument: Instrument
+    format: str
+    rule: SequenceRule
+    files: tuple[Path, ...]
+    lake_files: tuple[LakeFile, ...] = ()
+    trades: str = "trade"
+
+    @property
+    def bytes_total(self) -> int:
+        """Size of all files."""
+        return sum(path.stat().st_size for path in self.files)
+
+
+@dataclass(frozen=True)
+class _Capture:
+    path: Path
+    format: str
+    probe: Probe
+    first_received: int
+
+
+def find_sources(
+    paths: Iterable[str | Path],
+    settings: Settings,
+    *,
+    format: str = "auto",  # noqa: A002 (the option's name)
+    exchange: str = "",
+    symbols: Iterable[str] = (),
+    decimals: tuple[int | None, int | None] = (None, None),
+) -> list[Source]:
+    """Chains that the paths hold, by exchange and symbol.
+
+    Parameters
+    ----------
+    paths
+        Files or folders.
+    format
+        One of `FORMATS`, or ``auto``.
+    exchange
+        Exchange of Crypto Lake files whose path does not tell it.
+    symbols
+        Only these, in any spelling; all if empty.
+    decimals
+        Decimals of prices and of quantities; found from the data where None.
+
+    Raises
+    ------
+    SourceError
+        When a path is absent, empty, unreadable, or of no known format; when a file mixes symbols.
+    OptionError
+        When no such symbol is there.
+    """
+    if format not in ("auto", *FORMATS):
+        raise OptionError("unknown format", found=format, expected=", ".join(("auto", *FORMATS)))
+    wanted = list(symbols)
+    captures, lake_paths = _split(list(dict.fromkeys(Path(path) for path in paths)), format)
+    sources: list[Source] = []
+    if lake_paths:
+        symbol = wanted[0] if len(wanted) == 1 else ""
+        sources += _lake_sources(find_lake_files(lake_paths, exchange, symbol), decimals)
+    sources += _capture_sources([_look(path, format, settings) for path in captures], wanted, decimals)
+    sources.sort(key=lambda source: (source.instrument.exchange, source.instrument.symbol))
+    return _chosen(sources, wanted)
+
+
+def _chosen(sources: list[Source], wanted: list[str]) -> list[Source]:
+    held = [source.instrument.symbol for source in sources]
+    for symbol in wanted:
+        if not any(same_symbol(symbol, name) for name in held):
+            raise OptionError("no such symbol in the source", found=symbol, expected=", ".join(held))
+    return [
+        s for s in sources if not wanted or any(same_symbol(s.instrument.symbol, name) for name in wanted)
+    ]
+
+
+def _split(paths: list[Path], format: str) -> tuple[list[Path], list[Path]]:  # noqa: A002
+    """Capture files, and files or folders of Crypto Lake."""
+    if not paths:
+        raise OptionError("no source given", remedy="Give files or a folder")
+    captures: list[Path] = []
+    lake: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise SourceError("no such file or folder", file=path, remedy="Check the path")
+        files = [path] if path.is_file() else _visible_files(path)
+        parquet = [file for file in files if _is_parquet(file)]
+        if format == LAKE or (format == "auto" and parquet):
+            lake.append(path)
+        else:
+            captures += files
+    return captures, lake
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not files:
+        raise SourceError("is an empty folder", file=folder, remedy="Give a folder with recordings")
+    return files
+
+
+def _is_parquet(path: Path) -> bool:
+    if path.suffix == ".parquet":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:
+        return False
+
+
+def _look(path: Path, format: str, settings: Settings) -> _Capture:  # noqa: A002
+    """Recognise one capture by its head."""
+    frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
+    found = format if format != "auto" else binance.recognise(frames.payloads)
+    if found is None or not frames.payloads:
+        example = rejects[0].reason if rejects else "no message of a known venue"
+        raise SourceError(
+            "is of no known format",
+            file=path,
+            found=example,
+            expected="lines '<receive time> <Binance JSON>', or Crypto Lake Parquet",
+            remedy=f"Name the format with --format ({', '.join(FORMATS)})",
+        )
+    probe = binance.probe(frames.payloads, binance.MARKETS[found])
+    return _Capture(path, found, probe, frames.received[0])
+
+
+def _capture_sources(
+    captures: list[_Capture], wanted: list[str], decimals: tuple[int | None, int | None]
+) -> list[Source]:
+    chains: dict[tuple[str, str], list[_Capture]] = {}
+    for capture in captures:
+        for symbol in _symbols_of(capture, wanted):
+            chains.setdefault((capture.format, symbol), []).append(capture)
+    sources = []
+    for (found, symbol), parts in chains.items():
+        parts.sort(key=lambda part: (part.first_received, part.path.name, str(part.path)))
+        market = binance.MARKETS[found]
+        kinds = sum((part.probe.kinds for part in parts), Counter[str]())
+        sources.append(
+            Source(
+                instrument=_instrument(market.exchange, symbol, [part.probe for part in parts], decimals),
+                format=found,
+                rule=market.rule,
+                files=tuple(part.path for part in parts),
+                trades="aggTrade" if kinds["aggTrade"] and not kinds["trade"] else "trade",
+            )
+        )
+    return sources
+
+
+def _symbols_of(capture: _Capture, wanted: list[str]) -> list[str]:
+    """The symbol of a capture; of one that mixes symbols, those that were asked for."""
+    held = sorted(capture.probe.symbols)
+    if len(held) == 1:
+        return held
+    chosen = [name for name in held if any(same_symbol(name, symbol) for symbol in wanted)]
+    if not chosen:
+        raise SourceError(
+            "mixes symbols" if held else "names no symbol",
+            file=capture.path,
+            found=", ".join(held) or "only messages without a symbol",
+            expected="one symbol a file",
+            remedy="Choose with --symbols" if held else "Give a recording with trades or depth updates",
+        )
+    return chosen
+
+
+def _lake_sources(files: list[LakeFile], decimals: tuple[int | None, int | None]) -> list[Source]:
+    chains: dict[tuple[str, str], list[LakeFile]] = {}
+    for file in files:
+        chains.setdefault((file.exchange, file.symbol), []).append(file)
+    return [
+        Source(
+            instrument=_instrument(exchange, symbol, [probe_lake(parts)], decimals),
+            format=LAKE,
+            rule=crypto_lake.SEQUENCE,
+            files=tuple(part.path for part in parts),
+            lake_files=tuple(parts),
+        )
+        for (exchange, symbol), parts in chains.items()
+    ]
+
+
+def _instrument(
+    exchange: str, symbol: str, probes: list[Probe], decimals: tuple[int | None, int | None]
+) -> Instrument:
+    """Scales that hold a thousand times the largest value seen; the tick that the prices share."""
+    price, quantity = decimals
+    if price is None:
+        needed = max(probe.price_decimals for probe in probes)
+        price = fitting_decimals(min(needed, MAX_DECIMALS), max(probe.price_largest for probe in probes))
+    if quantity is None:
+        needed = max(probe.quantity_decimals for probe in probes)
+        largest = max(probe.quantity_largest for probe in probes)
+        quantity = fitting_decimals(min(needed, MAX_DECIMALS), largest)
+    texts = [text for probe in probes for text in probe.price_texts]
+    values, status = parse_many(texts, price)
+    step = grid_step(values[status == Exactness.OK])
+    return Instrument(exchange, symbol, price, quantity, math.gcd(step, 10**price) if step > 1 else 1)

@@ -1,0 +1,1 @@
+"""Events become events with book state; drift, resync, keyframes."""

@@ -1,0 +1,93 @@
+"""Sampled snapshots inside the loop: compare, widen the known depth, and let what is equal pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx_datapipe.book.compiled import kernel
+from rlx_datapipe.book.kernels import level_count, top_levels
+from rlx_datapipe.core.event import Field, Flag, Int64Array, Side
+from rlx_datapipe.replay.control import DROPPED, NO_LIMIT, Mode, Word
+
+_CUTS = (5, 10, 20, 25, 50, 100, 400, 500, 1000, 5000)
+
+
+@kernel
+def is_cut(levels: int) -> bool:
+    """Whether a snapshot side of so many levels was probably cut there by the venue's limit."""
+    return levels in _CUTS
+
+
+@kernel
+def bid_rows(events: Int64Array, start: int, stop: int) -> int:
+    """Number of bid rows of the snapshot from ``start`` to ``stop`` (bids come first)."""
+    count = 0
+    while start + count < stop and events[Field.SIDE, start + count] == Side.BID:
+        count += 1
+    return count
+
+
+@kernel
+def stated_low(events: Int64Array, start: int, bids: int) -> int:
+    """Lowest price down to which the snapshot knows the book: 0 when it held all bids."""
+    if is_cut(bids):
+        return int(events[Field.PRICE, start + bids - 1])
+    return 0
+
+
+@kernel
+def stated_high(events: Int64Array, stop: int, asks: int) -> int:
+    """Highest price up to which the snapshot knows the book: NO_LIMIT when it held all asks."""
+    if is_cut(asks):
+        return int(events[Field.PRICE, stop - 1])
+    return NO_LIMIT
+
+
+@kernel
+def check_passes(  # noqa: PLR0917 (a kernel takes plain arrays)
+    events: Int64Array, start: int, stop: int, control: Int64Array, book: Int64Array, flags: Int64Array
+) -> bool:
+    """Whether a sampled snapshot needs no more: it is older than the book, or equal to it level by level."""
+    if not events[Field.FLAGS, start] & Flag.SAMPLED or control[Word.MODE] == Mode.UNSYNCED:
+        return False
+    stated = events[Field.UPDATE_ID, start]
+    if stated > control[Word.LAST_ID]:
+        return False
+    if stated < control[Word.LAST_ID]:
+        control[Word.STALE_CHECKS] += 1
+    else:
+        bids = bid_rows(events, start, stop)
+        if not (
+            _side_equal(events, start, bids, book, Side.BID)
+            and _side_equal(events, start + bids, stop - start - bids, book, Side.ASK)
+        ):
+            return False
+        low, high = stated_low(events, start, bids), stated_high(events, stop, stop - start - bids)
+        widen_known(control, low, high)
+        control[Word.CHECKS] += 1
+    flags[start:stop] = DROPPED
+    return True
+
+
+@kernel
+def _side_equal(events: Int64Array, start: int, count: int, book: Int64Array, side: int) -> bool:
+    held = level_count(book, side)
+    if held < count or (held > count and not is_cut(count)):
+        return False
+    prices, quantities = np.empty(count, np.int64), np.empty(count, np.int64)
+    top_levels(book, side, count, prices, quantities)
+    for i in range(count):
+        if events[Field.PRICE, start + i] != prices[i] or events[Field.QUANTITY, start + i] != quantities[i]:
+            return False
+    return True
+
+
+@kernel
+def widen_known(control: Int64Array, low: int, high: int) -> None:
+    """Join the stated range to the known depth; a range apart from it replaces it."""
+    if low <= control[Word.KNOWN_HIGH] and high >= control[Word.KNOWN_LOW]:
+        control[Word.KNOWN_LOW] = min(low, control[Word.KNOWN_LOW])
+        control[Word.KNOWN_HIGH] = max(high, control[Word.KNOWN_HIGH])
+    else:
+        control[Word.KNOWN_LOW] = low
+        control[Word.KNOWN_HIGH] = high

@@ -1,0 +1,1 @@
+"""A seeded market that speaks the venues' protocols."""

@@ -1,0 +1,69 @@
+"""What could not be read, kept whole with its reason: one JSON object a line, one file per source file."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from rlx_datapipe.core.feed import Reject
+from rlx_datapipe.core.finding import Severity
+from rlx_datapipe.core.replayed import Quality
+from rlx_datapipe.store.files import unwritable
+from rlx_datapipe.store.layout import quarantine_file
+
+
+class Quarantine:
+    """Keeps rejects of one chain in files and counts them by reason."""
+
+    def __init__(self, dataset: Path, exchange: str, symbol: str) -> None:
+        self._where = (dataset, exchange, symbol)
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._first_rows: dict[tuple[str, str], int] = {}
+
+    def add(self, rejects: list[Reject]) -> None:
+        """Keep rejects of one batch; those of a file are written in the order of its rows."""
+        for reject in sorted(rejects, key=lambda reject: (reject.file, reject.row)):
+            key = (reject.file, reject.reason)
+            self.counts[key] += 1
+            self._first_rows.setdefault(key, reject.row)
+            path = quarantine_file(*self._where, reject.file)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("ab") as file:
+                    file.write(_line(reject))
+            except OSError as error:
+                raise unwritable(path, error) from error
+
+    def records(self) -> list[Quality]:
+        """One quality record for each file and reason."""
+        return [
+            Quality(
+                kind="quarantine",
+                severity=Severity.WARN,
+                detail=f"{file}, first at row {self._first_rows[file, reason]}: {reason}",
+                measures={"count": count},
+            )
+            for (file, reason), count in sorted(self.counts.items())
+        ]
+
+
+def _line(reject: Reject) -> bytes:
+    told = {
+        "file": reject.file,
+        "row": reject.row,
+        "reason": reject.reason,
+        "field": reject.field,
+        "found": reject.found,
+    }
+    try:
+        told["raw"] = reject.raw.decode("utf-8")
+    except UnicodeDecodeError:
+        told["raw_base64"] = base64.b64encode(reject.raw).decode()
+    try:
+        return msgspec.json.encode(told) + b"\n"
+    except UnicodeEncodeError:
+        plain = {name: str(value).encode("ascii", "backslashreplace").decode() for name, value in told.items()}
+        return msgspec.json.encode(plain) + b"\n"
