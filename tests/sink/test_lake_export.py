@@ -261,11 +261,12 @@ def test_a_decimal_becomes_its_nearest_double(values: list[int]) -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     export(tmp_path, SMALL, [ladder(1, ["60000.12", "59999.99"], ["60000.14"])])
     scales = Instrument("BINANCE", "BTC-USDT", 8, 8)
-    read_back = {}
+    read_back: dict[str, list[list[int]]] = {}
     for file in find_lake_files([tmp_path]):
-        ((parsed, _),) = read_lake(file, scales)
-        assert parsed.rejects == []
-        read_back[file.table] = parsed.events[[Field.UPDATE_ID, Field.PRICE, Field.QUANTITY]].T.tolist()
+        for parsed, _ in read_lake(file, scales):
+            assert parsed.rejects == []
+            rows = parsed.events[[Field.UPDATE_ID, Field.PRICE, Field.QUANTITY]].T.tolist()
+            read_back.setdefault(file.table, []).extend(rows)
     assert read_back["book_delta_v2"] == [
         [50, 6_000_012_000_000, 17_000],
         [50, 6_000_013_000_000, 0],

@@ -40,7 +40,7 @@ class DataSink:
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
         self._rows: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
         self._times: dict[str, list[Int64Array]] = {name: [] for name in TABLES}
-        self._last_time = 0
+        self._newest = dict.fromkeys(TABLES, 0)
         self._epoch = 0
         self.quarantine = Quarantine(dataset, *chain)
 
@@ -57,9 +57,7 @@ class DataSink:
     def add(self, replayed: Replayed) -> None:
         """Take a stretch of events; ends the epoch where it says so."""
         instrument = self._instrument
-        times = replayed.events[Field.ORIGIN_TIME]
-        self._last_time = int(times[-1]) if len(times) else self._last_time
-        self._gather("events", event_rows(replayed, instrument), times)
+        self._gather("events", event_rows(replayed, instrument), replayed.events[Field.ORIGIN_TIME])
         self._gather("books", book_rows(replayed, instrument), replayed.sample_heads[:, 1])
         frames = replayed.keyframes
         self._gather(
@@ -71,7 +69,7 @@ class DataSink:
 
     def add_quality(self, records: list[Quality]) -> None:
         """Take quality records; those without a time are filed under the newest event's date."""
-        times = [r.from_time if r.from_time != NONE else self._last_time for r in records]
+        times = [r.from_time if r.from_time != NONE else self._newest["events"] for r in records]
         self._gather("quality", quality_rows(records, self._instrument), np.array(times, dtype=np.int64))
 
     def add_quotes(self, quotes: Int64Array) -> None:
@@ -89,6 +87,9 @@ class DataSink:
 
     def _gather(self, table: str, rows: pa.Table, times: Int64Array) -> None:
         if rows.num_rows:
+            # A row that came late is filed with its neighbours, so that files keep the order of rows.
+            times = np.maximum.accumulate(np.maximum(times, self._newest[table]))
+            self._newest[table] = int(times[-1])
             self._digests[table].update(rows)
             self._rows[table].append(rows)
             self._times[table].append(times)

@@ -15,7 +15,7 @@ from rlx_datapipe.core.schema import SCHEMAS, TABLES
 from rlx_datapipe.store.digest import TableDigest, combine
 from rlx_datapipe.store.layout import slug
 from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
-from rlx_datapipe.store.tables import data_files, digest_name, read_file
+from rlx_datapipe.store.tables import DataFile, data_files, digest_name, read_file
 
 Order = Literal["event", "received"]
 
@@ -43,9 +43,9 @@ class Dataset:
             raise DatasetError(f"no table {name!r}", expected=", ".join(TABLES))
         chain = None if symbol is None else self.manifest.chain(symbol).instrument
         paths = [
-            path
-            for exchange, held, _, path in data_files(self.path, name)
-            if chain is None or (exchange, held) == (chain.exchange, chain.symbol)
+            file.path
+            for file in data_files(self.path, name)
+            if chain is None or (file.exchange, file.symbol) == (chain.exchange, chain.symbol)
         ]
         if not paths:
             return pl.LazyFrame(schema=_polars_schema(name)).with_columns(_times(name))
@@ -105,14 +105,18 @@ def open_dataset(path: str | Path) -> Dataset:
     return Dataset(folder, manifest)
 
 
+def chain_files(path: Path, table: str, chain: ChainManifest) -> list[DataFile]:
+    """Files of one chain of a table, in the order of their rows."""
+    wanted = (chain.instrument.exchange, chain.instrument.symbol)
+    return [file for file in data_files(path, table) if (file.exchange, file.symbol) == wanted]
+
+
 def chain_batches(
     path: Path, table: str, chain: ChainManifest, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
     """Rows of one chain of a table in order, one Arrow table per data file."""
-    wanted = (chain.instrument.exchange, chain.instrument.symbol)
-    for exchange, symbol, _, file in data_files(path, table):
-        if (exchange, symbol) == wanted:
-            yield read_file(table, file, columns)
+    for file in chain_files(path, table, chain):
+        yield read_file(table, file.path, columns)
 
 
 def dataset_digest(dataset: Dataset) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,8 +133,19 @@ def digest_name(table: str, exchange: str, symbol: str) -> str:
     return f"{table}/{exchange}/{symbol}"
 
 
-def data_files(dataset: Path, table: str) -> list[tuple[str, str, date, Path]]:
-    """Committed files of a table as (exchange, symbol, date, path), in the order of their rows.
+class DataFile(NamedTuple):
+    """One committed file; bounds are None where the log has no statistics of the column."""
+
+    exchange: str
+    symbol: str
+    date: date
+    path: Path
+    first_event: int | None
+    first_time: int | None
+
+
+def data_files(dataset: Path, table: str) -> list[DataFile]:
+    """Committed files of a table in the order of their rows.
 
     Raises
     ------
@@ -148,18 +159,14 @@ def data_files(dataset: Path, table: str) -> list[tuple[str, str, date, Path]]:
         raise DatasetError(
             f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made"
         ) from error
-    actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     found = []
-    for action in actions:
+    for action in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
         path = folder / action["path"]
         if not path.is_file():
-            raise DatasetError(
-                "a committed file is gone", file=path, remedy="Restore it or reconstruct again"
-            )
-        found.append(
-            (action["partition.exchange"], action["partition.symbol"], action["partition.date"], path)
-        )
-    return sorted(found, key=lambda item: (item[0], item[1], item[3].name, item[2]))
+            raise DatasetError("a committed file is gone", file=path, remedy="Restore it or reconstruct again")
+        partition = (action["partition.exchange"], action["partition.symbol"], action["partition.date"])
+        found.append(DataFile(*partition, path, action.get("min.event_id"), action.get("min.origin_time")))
+    return sorted(found, key=lambda file: (file.exchange, file.symbol, file.path.name, file.date))
 
 
 def read_file(table: str, path: Path, columns: list[str] | None = None) -> pa.Table:
