@@ -36,10 +36,14 @@ def parse_time(text: str | int | datetime) -> int:
         if match is None:
             raise ValueError(text)
         day, clock, fraction, zone = match.groups()
-        moment = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{'+00:00' if zone in (None, 'Z') else zone}")
+        moment = datetime.fromisoformat(
+            f"{day}T{clock or '00:00:00'}{'+00:00' if zone in (None, 'Z') else zone}"
+        )
     except ValueError as error:
         raise OptionError(
-            "is no time", found=text, expected="ISO 8601 such as 2024-08-08T23:59:58.5Z, or nanoseconds since 1970"
+            "is no time",
+            found=text,
+            expected="ISO 8601 such as 2024-08-08T23:59:58.5Z, or nanoseconds since 1970",
         ) from error
     return int(moment.timestamp()) * NS_PER_S + int((fraction or "0").ljust(9, "0"))
 

@@ -55,7 +55,7 @@ def find_sources(
     paths: Iterable[str | Path],
     settings: Settings,
     *,
-    format: str = "auto",  # noqa: A002 (the option's name)
+    format: str = "auto",
     exchange: str = "",
     symbols: Iterable[str] = (),
     decimals: tuple[int | None, int | None] = (None, None),
@@ -105,7 +105,7 @@ def _chosen(sources: list[Source], wanted: list[str]) -> list[Source]:
     ]
 
 
-def _split(paths: list[Path], format: str) -> tuple[list[Path], list[Path]]:  # noqa: A002
+def _split(paths: list[Path], format: str) -> tuple[list[Path], list[Path]]:
     """Capture files, and files or folders of Crypto Lake."""
     if not paths:
         raise OptionError("no source given", remedy="Give files or a folder")
@@ -144,7 +144,7 @@ def _is_parquet(path: Path) -> bool:
         return False
 
 
-def _look(path: Path, format: str, settings: Settings) -> _Capture:  # noqa: A002
+def _look(path: Path, format: str, settings: Settings) -> _Capture:
     """Recognise one capture by its head."""
     frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
     found = format if format != "auto" else binance.recognise(frames.payloads)

@@ -45,7 +45,7 @@ def overlap(items: Iterable[Item], waiting_max: int, *, enabled: bool = True) ->
             for item in items:
                 if not put(item):
                     return
-        except BaseException as problem:  # noqa: BLE001 (handed to the consumer, which raises it)
+        except BaseException as problem:
             error = problem
         put(_End(error))
 

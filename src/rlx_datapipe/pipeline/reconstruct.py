@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.event import NONE, Field, Flag, Kind
-from rlx_datapipe.core.finding import Severity
-from rlx_datapipe.core.replayed import Quality, Replayed
+from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import Ingested, ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.overlap import overlap
+from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink
 from rlx_datapipe.store.digest import combine
@@ -42,7 +41,7 @@ def reconstruct(
     out: str | Path,
     settings: Settings | None = None,
     *,
-    format: str = "auto",  # noqa: A002 (the option's name)
+    format: str = "auto",
     exchange: str = "",
     symbols: Iterable[str] = (),
     decimals: tuple[int | None, int | None] = (None, None),
@@ -77,7 +76,9 @@ def reconstruct(
     settings = settings or Settings()
     started = time.perf_counter()
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
-    found = find_sources(paths, settings, format=format, exchange=exchange, symbols=symbols, decimals=decimals)
+    found = find_sources(
+        paths, settings, format=format, exchange=exchange, symbols=symbols, decimals=decimals
+    )
     folder = Path(out)
     start_dataset(folder, WRITER, settings)
     digests: dict[str, str] = {}
@@ -111,7 +112,7 @@ def _write_chain(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
     sink = DataSink(folder, instrument)
-    tally = _Tally()
+    tally = Tally()
     started = time.perf_counter()
     for batch in overlap(_replay(source, settings), settings.queue_batches, enabled=settings.threads > 1):
         sink.add_quotes(batch.ingested.quotes)
@@ -122,7 +123,11 @@ def _write_chain(
             sink.add(replayed)
         on_progress(
             Progress(
-                instrument.exchange, instrument.symbol, batch.ingested.bytes_done, source.bytes_total, tally.events
+                instrument.exchange,
+                instrument.symbol,
+                batch.ingested.bytes_done,
+                source.bytes_total,
+                tally.events,
             )
         )
     sink.add_quality(sink.quarantine.records() + tally.set_aside())
@@ -142,86 +147,17 @@ def _write_chain(
     return summary, sink.digests
 
 
-class _Tally:
-    """Counts what a run met, for its summary."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self._kinds = [0] * len(Kind)
-        self._messages: Counter[str] = Counter()
-        self._quality: Counter[str] = Counter()
-        self._drift = {"samples": 0, "exact": 0, "best_price_rms_error_max": 0.0, "depth_error_max": 0.0}
-        self._invalid = 0
-        self._off_book = 0
-        self._first_time, self._last_time = NONE, NONE
-
-    def add_messages(self, batch: Ingested) -> None:
-        self._messages.update(batch.counts)
-
-    def add_events(self, replayed: Replayed) -> None:
-        events, flags = replayed.events, replayed.flags
-        count = events.shape[1]
-        self.events += count
-        for kind in Kind:
-            self._kinds[kind] += int((events[Field.KIND] == kind).sum())
-        self._invalid += int((flags & Flag.BOOK_INVALID != 0).sum())
-        self._off_book += int((flags & Flag.OFF_BOOK != 0).sum())
-        if count:
-            times = events[Field.ORIGIN_TIME]
-            self._first_time = int(times[0]) if self._first_time == NONE else self._first_time
-            self._last_time = int(times[-1])
-        for record in replayed.quality:
-            self._count(record)
-
-    def _count(self, record: Quality) -> None:
-        self._quality[record.kind] += record.measures.get("count", 1) if record.kind in _COUNTED else 1
-        if record.kind == "drift":
-            self._drift["samples"] += 1
-            self._drift["exact"] += record.severity is Severity.NOTE
-            for name in ("best_price_rms_error", "depth_error"):
-                value = record.measures[name]
-                if value == value and value > self._drift[f"{name}_max"]:  # noqa: PLR0124 (NaN)
-                    self._drift[f"{name}_max"] = value
-        if record.kind == "check":
-            self._drift["samples"] += record.measures["count"]
-            self._drift["exact"] += record.measures["count"]
-
-    def set_aside(self) -> list[Quality]:
-        """Records of messages that are kept out of the events on purpose."""
-        return [
-            Quality(
-                kind="set_aside",
-                severity=Severity.NOTE,
-                detail=f"messages of type {name}: no events are made of them",
-                measures={"count": count},
-            )
-            for name, count in sorted(self._messages.items())
-            if name.startswith(("set aside:", "unknown:", "trade without"))
-        ]
-
-    def told(self) -> dict[str, Any]:
-        """The counts, by name."""
-        return {
-            "events": self.events,
-            "events_by_type": {kind.name: self._kinds[kind] for kind in Kind},
-            "messages": dict(sorted(self._messages.items())),
-            "first_time": self._first_time,
-            "last_time": self._last_time,
-            "gaps": self._quality["gap"] + self._quality["reset"],
-            "resyncs": self._quality["resync"],
-            "crossed": self._quality["crossed"],
-            "locked": self._quality["locked"],
-            "duplicates": self._quality["duplicate"],
-            "late": self._quality["late"],
-            "drift": self._drift,
-            "events_without_book": self._invalid,
-            "trades_off_book": self._off_book,
-            "quality": dict(sorted(self._quality.items())),
-        }
-
-
-_COUNTED = ("duplicate", "late", "not_market", "stale_check", "check", "trade_off_book", "clock_skew")
-_SUMMED = ("events", "gaps", "resyncs", "crossed", "locked", "duplicates", "late", "quarantined", "events_without_book")
+_SUMMED = (
+    "events",
+    "gaps",
+    "resyncs",
+    "crossed",
+    "locked",
+    "duplicates",
+    "late",
+    "quarantined",
+    "events_without_book",
+)
 
 
 def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: float) -> dict[str, Any]:

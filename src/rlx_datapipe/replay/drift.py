@@ -13,19 +13,20 @@ from rlx_datapipe.core.event import Int64Array
 
 @dataclass(frozen=True)
 class Drift:
-    """One comparison of book and snapshot at the same update id.
+    """One comparison of book and snapshot at the same update id, where both know the book.
 
     Counts are levels of both sides. ``missing`` levels are stated but not in the book, ``extra`` ones the
-    other way round, the rest of those compared differ in quantity. ``best_price_rms_error`` is relative: the
-    root of the mean square of (rebuilt - stated) / stated over both best prices; NaN where a side is empty.
-    ``depth_error`` is |rebuilt - stated| / stated total quantity in the band. The band is ``low`` to ``high``
-    in scaled prices.
+    other way round, the rest of those compared differ in quantity. ``learned`` levels are stated beyond the
+    depth that was known: no error. ``best_price_rms_error`` is relative: the root of the mean square of
+    (rebuilt - stated) / stated over both best prices; NaN where a side is empty. ``depth_error`` is
+    |rebuilt - stated| / stated total quantity in the band. The band is ``low`` to ``high`` in scaled prices.
     """
 
     compared: int
     matched: int
     missing: int
     extra: int
+    learned: int
     best_price_rms_error: float
     depth_error: float
     low: int
@@ -38,23 +39,18 @@ class Drift:
 
 
 def measure_drift(book: Levels, stated: Levels, low: int, high: int) -> Drift:
-    """Compare the book with a statement that covers the prices from ``low`` to ``high``."""
-    bids = _side(
-        *_band(book.bid_prices, book.bid_quantities, low, high), stated.bid_prices, stated.bid_quantities
-    )
-    asks = _side(
-        *_band(book.ask_prices, book.ask_quantities, low, high), stated.ask_prices, stated.ask_quantities
-    )
+    """Compare book and statement within the prices from ``low`` to ``high``, which both cover."""
+    ours, theirs = _within(book, low, high), _within(stated, low, high)
+    bids = _side(ours.bid_prices, ours.bid_quantities, theirs.bid_prices, theirs.bid_quantities)
+    asks = _side(ours.ask_prices, ours.ask_quantities, theirs.ask_prices, theirs.ask_quantities)
     matched, missing, extra, differing = (left + right for left, right in zip(bids, asks, strict=True))
-    rebuilt = _total(_band(book.bid_prices, book.bid_quantities, low, high)[1]) + _total(
-        _band(book.ask_prices, book.ask_quantities, low, high)[1]
-    )
-    total = _total(stated.bid_quantities) + _total(stated.ask_quantities)
+    rebuilt, total = _total(ours), _total(theirs)
     return Drift(
         compared=matched + missing + extra + differing,
         matched=matched,
         missing=missing,
         extra=extra,
+        learned=_count(stated) - _count(theirs),
         best_price_rms_error=_best_error(book, stated),
         depth_error=abs(rebuilt - total) / total if total else math.nan,
         low=low,
@@ -62,9 +58,24 @@ def measure_drift(book: Levels, stated: Levels, low: int, high: int) -> Drift:
     )
 
 
-def _band(prices: Int64Array, quantities: Int64Array, low: int, high: int) -> tuple[Int64Array, Int64Array]:
-    inside = (prices >= low) & (prices <= high)
-    return prices[inside], quantities[inside]
+def _within(levels: Levels, low: int, high: int) -> Levels:
+    bids = (levels.bid_prices >= low) & (levels.bid_prices <= high)
+    asks = (levels.ask_prices >= low) & (levels.ask_prices <= high)
+    return Levels(
+        levels.bid_prices[bids],
+        levels.bid_quantities[bids],
+        levels.ask_prices[asks],
+        levels.ask_quantities[asks],
+    )
+
+
+def _count(levels: Levels) -> int:
+    return len(levels.bid_prices) + len(levels.ask_prices)
+
+
+def _total(levels: Levels) -> int:
+    # A Python sum: quantities may add up beyond int64.
+    return sum(levels.bid_quantities.tolist()) + sum(levels.ask_quantities.tolist())
 
 
 def _side(
@@ -74,11 +85,6 @@ def _side(
     both, ours, theirs = np.intersect1d(prices, stated_prices, assume_unique=True, return_indices=True)
     matched = int(np.count_nonzero(quantities[ours] == stated_quantities[theirs]))
     return matched, len(stated_prices) - len(both), len(prices) - len(both), len(both) - matched
-
-
-def _total(quantities: Int64Array) -> int:
-    # A Python sum: quantities may add up beyond int64.
-    return sum(quantities.tolist())
 
 
 def _best_error(book: Levels, stated: Levels) -> float:

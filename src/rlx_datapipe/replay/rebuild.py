@@ -73,11 +73,15 @@ def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBoo
         return RebuiltBook(instrument, event_id, origin_time, False, levels, NONE, NONE)
     keyframe = _keyframe(dataset, chain, event_id)
     engine = OrderBookEngine(tick=instrument.price_step)
-    engine.load_snapshot(*(_scaled(keyframe[name].combine_chunks().flatten(), name, instrument) for name in _LADDER))
+    engine.load_snapshot(
+        *(_scaled(keyframe[name].combine_chunks().flatten(), name, instrument) for name in _LADDER)
+    )
     start = int(keyframe["event_id"][0].as_py())
     for file in _covering(chain_files(dataset.path, "events", chain), start + 1, event_id):
         _apply(engine, read_file("events", file.path, _DELTA_COLUMNS), start, event_id, instrument)
-    low, high = (int(_scaled(keyframe[name], name, instrument)[0]) for name in ("known_low_price", "known_high_price"))
+    low, high = (
+        int(_scaled(keyframe[name], name, instrument)[0]) for name in ("known_low_price", "known_high_price")
+    )
     return RebuiltBook(instrument, event_id, origin_time, True, engine.levels(), low, high)
 
 
@@ -91,9 +95,7 @@ def _covering(files: list[DataFile], first: int, last: int) -> list[DataFile]:
     starts = [file.first_event if file.first_event is not None else 0 for file in files]
     ends = [*starts[1:], last + 1]
     return [
-        file
-        for file, start, end in zip(files, starts, ends, strict=True)
-        if start <= last and end > first
+        file for file, start, end in zip(files, starts, ends, strict=True) if start <= last and end > first
     ]
 
 
@@ -105,7 +107,9 @@ def _event(dataset: Dataset, chain: ChainManifest, event_id: int) -> tuple[int, 
         if found.num_rows:
             return int(found["flags"][0].as_py()), int(found["origin_time"][0].as_py())
     last = chain.summary.get("events", 0) - 1
-    raise DatasetError("no such event", file=dataset.path, found=event_id, expected=f"an event id from 0 to {last}")
+    raise DatasetError(
+        "no such event", file=dataset.path, found=event_id, expected=f"an event id from 0 to {last}"
+    )
 
 
 def _keyframe(dataset: Dataset, chain: ChainManifest, event_id: int) -> pa.Table:

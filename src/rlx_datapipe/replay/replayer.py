@@ -175,7 +175,7 @@ class EventReplayer:
         drift = resynchronise(self.engine, control, statement)
         self._quality.append(drift_record(drift, event, time))
         publish_best(control, self.engine.state, self._notes, time)
-        if not drift.is_exact:
+        if not drift.is_exact or drift.learned:
             self._keyframe()
 
     def _bridge_gap(self, events: Int64Array, at: int) -> None:

@@ -55,8 +55,12 @@ def initialise(engine: OrderBookEngine, control: Int64Array, statement: Statemen
 def resynchronise(engine: OrderBookEngine, control: Int64Array, statement: Statement) -> Drift:
     """Measure the drift, then make the book equal to the statement where that covers it; the drift."""
     book, stated = engine.levels(), statement.levels()
-    drift = measure_drift(book, stated, statement.low, statement.high)
-    if not drift.is_exact:
+    low, high = (
+        max(statement.low, int(control[Word.KNOWN_LOW])),
+        min(statement.high, int(control[Word.KNOWN_HIGH])),
+    )
+    drift = measure_drift(book, stated, low, high)
+    if not drift.is_exact or drift.learned:
         for side, ours, theirs in (
             (Side.BID, book.bid_prices, stated.bid_prices),
             (Side.ASK, book.ask_prices, stated.ask_prices),
@@ -76,7 +80,8 @@ def drift_record(drift: Drift, event: int, time: int) -> Quality:
     return Quality(
         kind="drift",
         severity=Severity.NOTE if drift.is_exact else Severity.WARN,
-        detail=f"{drift.matched} of {drift.compared} levels equal ({share:.2%}) in the stated band",
+        detail=f"{drift.matched} of {drift.compared} levels equal ({share:.2%}) in the known depth"
+        + (f", {drift.learned} beyond it learned" if drift.learned else ""),
         from_event_id=event,
         to_event_id=event,
         from_time=time,

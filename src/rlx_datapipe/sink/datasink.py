@@ -61,7 +61,9 @@ class DataSink:
         self._gather("books", book_rows(replayed, instrument), replayed.sample_heads[:, 1])
         frames = replayed.keyframes
         self._gather(
-            "keyframes", keyframe_rows(frames, instrument), np.array([f.origin_time for f in frames], dtype=np.int64)
+            "keyframes",
+            keyframe_rows(frames, instrument),
+            np.array([f.origin_time for f in frames], dtype=np.int64),
         )
         self.add_quality(replayed.quality)
         if replayed.ends_epoch:
@@ -74,7 +76,9 @@ class DataSink:
 
     def add_quotes(self, quotes: Int64Array) -> None:
         """Take the venue's own best prices, int64 (QUOTES, n), as they arrived."""
-        times = np.where(quotes[Quote.ORIGIN_TIME] != NONE, quotes[Quote.ORIGIN_TIME], quotes[Quote.RECEIVED_TIME])
+        times = np.where(
+            quotes[Quote.ORIGIN_TIME] != NONE, quotes[Quote.ORIGIN_TIME], quotes[Quote.RECEIVED_TIME]
+        )
         self._gather("quotes", quote_rows(quotes, self._instrument), times)
 
     def add_rejects(self, rejects: list[Reject]) -> None:

@@ -65,5 +65,7 @@ def _line(reject: Reject) -> bytes:
     try:
         return msgspec.json.encode(told) + b"\n"
     except UnicodeEncodeError:
-        plain = {name: str(value).encode("ascii", "backslashreplace").decode() for name, value in told.items()}
+        plain = {
+            name: str(value).encode("ascii", "backslashreplace").decode() for name, value in told.items()
+        }
         return msgspec.json.encode(plain) + b"\n"

@@ -121,5 +121,3 @@ def quote_rows(quotes: Int64Array, instrument: Instrument) -> pa.Table:
         to_decimals(quotes[Quote.ASK_QUANTITY], quantity),
     ]
     return pa.Table.from_arrays(columns, schema=QUOTES)
-
-

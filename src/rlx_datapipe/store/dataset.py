@@ -127,7 +127,9 @@ def dataset_digest(dataset: Dataset) -> str:
             running = TableDigest(SCHEMAS[table])
             for rows in chain_batches(dataset.path, table, chain):
                 running.update(rows)
-            digests[digest_name(table, chain.instrument.exchange, chain.instrument.symbol)] = running.hexdigest()
+            digests[digest_name(table, chain.instrument.exchange, chain.instrument.symbol)] = (
+                running.hexdigest()
+            )
     return combine(digests)
 
 

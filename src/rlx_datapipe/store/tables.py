@@ -163,7 +163,9 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
     for action in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
         path = folder / action["path"]
         if not path.is_file():
-            raise DatasetError("a committed file is gone", file=path, remedy="Restore it or reconstruct again")
+            raise DatasetError(
+                "a committed file is gone", file=path, remedy="Restore it or reconstruct again"
+            )
         partition = (action["partition.exchange"], action["partition.symbol"], action["partition.date"])
         found.append(DataFile(*partition, path, action.get("min.event_id"), action.get("min.origin_time")))
     return sorted(found, key=lambda file: (file.exchange, file.symbol, file.path.name, file.date))

@@ -1,0 +1,57 @@
+"""The `rlx` command: its commands in the order of the line of data, each loaded when it is used."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+_HOMES = {
+    "demo": "the whole line on a simulated market, offline, in under a minute",
+    "reconstruct": "recordings become an exact event dataset",
+    "inspect": "what a dataset or a recording holds",
+    "book": "the exact book at any moment",
+    "validate": "is the dataset correct? rules give findings",
+    "export": "a dataset in the layout of a vendor",
+}
+
+
+class _Lazy(click.Group):
+    """Lists commands without importing them: `rlx --help` must not load Numba or Arrow."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of the line of data."""
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, loaded now."""
+        if cmd_name not in _HOMES:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"rlx_datapipe.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands with one line each, from the list above."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_HOMES.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a near miss for an unknown name."""
+        if args and not args[0].startswith("-") and args[0] not in _HOMES:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _HOMES, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="rlx-datapipe", prog_name="rlx")
+def main() -> None:
+    """Exact, chronological market events with the full order book at every one of them.
+
+    Start with `rlx demo`, or with your own file: `rlx reconstruct FILE --out DATASET`.
+    """

@@ -1,0 +1,48 @@
+"""The progress bar of a run: share done, events per second, time left; silent when not at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rlx_datapipe.pipeline.reconstruct import Progress
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[Progress], None]]:
+    """Give a function to call with each `Progress`; the bar is drawn on stderr."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("[cyan]{task.fields[rate]:>12,.0f} events/s"),
+        TextColumn("{task.fields[events]:>14,} events"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    tasks: dict[tuple[str, str], int] = {}
+
+    def show(progress: Progress) -> None:
+        key = (progress.exchange, progress.symbol)
+        if key not in tasks:
+            tasks[key] = bar.add_task(progress.symbol, total=progress.bytes_total, rate=0.0, events=0)
+        task = tasks[key]
+        elapsed = bar.tasks[task].elapsed or 1e-9
+        bar.update(
+            task, completed=progress.bytes_done, events=progress.events, rate=progress.events / elapsed
+        )
+
+    with bar:
+        yield show

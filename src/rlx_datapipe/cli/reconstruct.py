@@ -1,0 +1,64 @@
+"""`rlx reconstruct`: recordings become an exact event dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rlx_datapipe.cli.progress import progress_bar
+from rlx_datapipe.cli.summary import show_reconstruction
+from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, settings_from
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new dataset.")
+@click.option("--format", "format_", default="auto", show_default=True, help="Layout of the sources.")
+@click.option("--symbols", help="Only these symbols, with commas between them.")
+@click.option("--exchange", default="", help="Exchange of Crypto Lake files whose path does not tell it.")
+@click.option("--price-decimals", type=int, help="Scale of prices; found from the data by default.")
+@click.option("--quantity-decimals", type=int, help="Scale of quantities; found from the data by default.")
+@click.option("--batch-rows", type=int, help="Messages read at a time; never changes the output.")
+@click.option("--threads", type=int, help="1 works in turn, more overlap; never changes the output.")
+@click.option("--books-every-ms", type=int, help="Cadence of the books table; 0 is every update group.")
+@click.option("--books-levels", type=int, help="Depth of the books table.")
+@config_option
+@json_option
+@guarded
+def reconstruct(
+    sources: tuple[str, ...],
+    out: Path,
+    format_: str,
+    symbols: str | None,
+    exchange: str,
+    price_decimals: int | None,
+    quantity_decimals: int | None,
+    config: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Turn recordings into a dataset: every event in order, the book after each, exact decimals.
+
+    SOURCE is a file or folder: Binance captures (lines '<receive time> <JSON>', plain, gzip, zstd or xz) or
+    Crypto Lake Parquet, recognised by content.
+    """
+    from rlx_datapipe.pipeline.reconstruct import reconstruct as run
+
+    settings = settings_from(config, **given)
+    with progress_bar() as on_progress:
+        result = run(
+            sources,
+            out,
+            settings,
+            format=format_,
+            exchange=exchange,
+            symbols=symbols.split(",") if symbols else (),
+            decimals=(price_decimals, quantity_decimals),
+            on_progress=on_progress,
+        )
+    if as_json:
+        give(result)
+    else:
+        show_reconstruction(result)

@@ -1,0 +1,59 @@
+"""What every command shares: where results and messages go, options, errors, exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rlx_datapipe.core.config import Settings, load_settings
+from rlx_datapipe.core.errors import EXIT_STOPPED, DatapipeError
+
+Command = Callable[..., Any]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
+config_option = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with settings."
+)
+
+
+def say(text: str = "") -> None:
+    """Tell the user something that is not the result; on stderr."""
+    click.echo(text, err=True)
+
+
+def give(result: dict[str, Any]) -> None:
+    """Print the result as one JSON object on stdout."""
+    click.echo(json.dumps(result, ensure_ascii=False))
+
+
+def settings_from(config: Path | None, **given: Any) -> Settings:
+    """Settings from the file, the environment, and the options of the command."""
+    return load_settings(config, os.environ, given)
+
+
+def guarded(command: Command) -> Command:
+    """Turn mistakes of the user into one sentence and the right exit status; never a traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except DatapipeError as error:
+            say(f"rlx: {error}")
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader of our output has gone (rlx ... | head); that is no error.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        except KeyboardInterrupt:
+            say("rlx: stopped; what was written so far is not a complete dataset: delete it and run again")
+            sys.exit(EXIT_STOPPED)
+
+    return run

@@ -1,0 +1,189 @@
+"""The tables of one chain as int64 arrays: events in stretches, quotes, quality records, best levels of ladders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.event import NONE, Int64Array, Kind, Quote, empty_quotes
+from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.core.units import INT64_MAX
+from rlx_datapipe.store.columns import from_decimals
+from rlx_datapipe.store.dataset import chain_batches
+from rlx_datapipe.store.manifest import ChainManifest
+
+ROWS = 131_072
+BEST = ("best_bid_price", "best_bid_quantity", "best_ask_price", "best_ask_quantity")
+DECIMAL_COLUMNS = ("price", "quantity", *BEST)
+_TYPES = pa.array([kind.name for kind in Kind])
+_SIDES = pa.array(["bid", "ask", "buy", "sell"])
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some rows of ``events`` in a row: int64 arrays of shape (n,), ``best`` of shape (4, n).
+
+    Null is NONE. ``side`` is 0 for bid or buy, 1 for ask or sell. ``rows`` is the Arrow table they came from.
+    ``unscaled`` counts the values of each column that do not fit the scale; they read as NONE.
+    """
+
+    event_id: Int64Array
+    kind: Int64Array
+    origin_time: Int64Array
+    received_time: Int64Array
+    update_id: Int64Array
+    trade_id: Int64Array
+    side: Int64Array
+    price: Int64Array
+    quantity: Int64Array
+    best: Int64Array
+    flags: Int64Array
+    rows: pa.Table
+    unscaled: dict[str, int]
+
+    def has(self, *bits: int) -> np.typing.NDArray[np.bool_]:
+        """Where any of these flag bits is set."""
+        return (self.flags & sum(bits)) != 0
+
+
+@dataclass(frozen=True)
+class Records:
+    """Rows of ``quality`` of one chain."""
+
+    table: pa.Table
+
+    def of(self, *kinds: str) -> Records:
+        """Only the records of these kinds."""
+        return Records(self.table.filter(pc.is_in(self.table["kind"], value_set=pa.array(kinds, pa.string()))))
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> Int64Array:
+        """A column of ids or times, int64 of shape (n,)."""
+        return integers(self.table[name])
+
+    @cached_property
+    def _measures(self) -> pa.StructArray:
+        return self.table["measures"].combine_chunks()
+
+    def measure(self, name: str) -> pa.Array:
+        """One measure of all records, with nulls where it does not apply."""
+        measures = self._measures
+        if isinstance(measures, pa.ChunkedArray):
+            measures = pa.concat_arrays(measures.chunks) if measures.num_chunks else pa.array([], measures.type)
+        return pc.struct_field(measures, name)
+
+    def total(self, name: str) -> int:
+        """Sum of an integer measure."""
+        return int(pc.sum(self.measure(name)).as_py() or 0)
+
+
+def read_stretches(dataset: Path, chain: ChainManifest) -> Iterator[Stretch]:
+    """Events of a chain in order, at most `ROWS` at a time."""
+    for table in chain_batches(dataset, "events", chain):
+        for start in range(0, table.num_rows, ROWS):
+            yield _stretch(table.slice(start, ROWS), chain.instrument)
+
+
+def _stretch(rows: pa.Table, instrument: Instrument) -> Stretch:
+    unscaled: dict[str, int] = {}
+    values = {}
+    for name in DECIMAL_COLUMNS:
+        values[name], bad = scaled(rows[name], decimals_of(name, instrument))
+        if bad:
+            unscaled[name] = bad
+    side = integers(pc.index_in(rows["side"], value_set=_SIDES))
+    return Stretch(
+        event_id=integers(rows["event_id"]),
+        kind=integers(pc.index_in(rows["event_type"], value_set=_TYPES)),
+        origin_time=integers(rows["origin_time"]),
+        received_time=integers(rows["received_time"]),
+        update_id=integers(rows["update_id"]),
+        trade_id=integers(rows["trade_id"]),
+        side=np.where(side == NONE, NONE, side % 2),
+        price=values["price"],
+        quantity=values["quantity"],
+        best=np.stack([values[name] for name in BEST]),
+        flags=integers(rows["flags"]),
+        rows=rows,
+        unscaled=unscaled,
+    )
+
+
+def integers(column: pa.Array | pa.ChunkedArray) -> Int64Array:
+    """An integer column as int64, null as NONE."""
+    return np.asarray(pc.fill_null(column, NONE).to_numpy(), dtype=np.int64)
+
+
+def decimals_of(column: str, instrument: Instrument) -> int:
+    """Scale of a column of prices or quantities, by its name."""
+    return instrument.quantity_decimals if "quantit" in column else instrument.price_decimals
+
+
+def scaled(column: pa.Array | pa.ChunkedArray, decimals: int) -> tuple[Int64Array, int]:
+    """Decimals as scaled integers, and how many do not fit the scale (they become NONE)."""
+    try:
+        return from_decimals(column, decimals), 0
+    except DatasetError:
+        limit = pa.scalar(Decimal(INT64_MAX).scaleb(-decimals), column.type)
+        zero = pa.scalar(Decimal(0), column.type)
+        whole = pc.equal(pc.round(column, decimals, "towards_zero"), column)
+        fits = pc.and_(whole, pc.and_(pc.greater_equal(column, zero), pc.less_equal(column, limit)))
+        bad = int(pc.sum(pc.invert(fits)).as_py() or 0)
+        return from_decimals(pc.if_else(fits, column, pa.scalar(None, column.type)), decimals), bad
+
+
+def read_quotes(dataset: Path, chain: ChainManifest) -> Int64Array:
+    """The quotes that the dataset itself holds, int64 (QUOTES, n), as stored."""
+    names = {
+        Quote.BID_PRICE: "bid_price",
+        Quote.BID_QUANTITY: "bid_quantity",
+        Quote.ASK_PRICE: "ask_price",
+        Quote.ASK_QUANTITY: "ask_quantity",
+    }
+    parts = [empty_quotes()]
+    for table in chain_batches(dataset, "quotes", chain, ["update_id", *names.values()]):
+        part = empty_quotes(table.num_rows)
+        part[Quote.UPDATE_ID] = integers(table["update_id"])
+        for row, name in names.items():
+            part[row] = scaled(table[name], decimals_of(name, chain.instrument))[0]
+        parts.append(part)
+    return np.concatenate(parts, axis=1)
+
+
+def read_records(dataset: Path, chain: ChainManifest) -> Records:
+    """All quality records of a chain."""
+    from rlx_datapipe.core.schema import QUALITY
+
+    return Records(pa.concat_tables([QUALITY.empty_table(), *chain_batches(dataset, "quality", chain)]))
+
+
+def read_tops(dataset: Path, table: str, chain: ChainManifest) -> tuple[Int64Array, Int64Array]:
+    """Event ids, int64 (n,), and best levels, int64 (4, n), of ``books`` or ``keyframes``."""
+    names = ["bid_prices", "bid_quantities", "ask_prices", "ask_quantities"]
+    ids, tops = [np.zeros(0, dtype=np.int64)], [np.zeros((4, 0), dtype=np.int64)]
+    for rows in chain_batches(dataset, table, chain, ["event_id", *names]):
+        ids.append(integers(rows["event_id"]))
+        tops.append(np.stack([_firsts(rows[name], decimals_of(name, chain.instrument)) for name in names]))
+    return np.concatenate(ids), np.concatenate(tops, axis=1)
+
+
+def _firsts(column: pa.ChunkedArray, decimals: int) -> Int64Array:
+    """First element of each list, NONE where it is empty."""
+    firsts = []
+    for chunk in column.chunks:
+        offsets = np.asarray(chunk.offsets)
+        held = offsets[1:] > offsets[:-1]
+        first = np.full(len(chunk), NONE, dtype=np.int64)
+        first[held] = scaled(chunk.values.take(pa.array(offsets[:-1][held])), decimals)[0]
+        firsts.append(first)
+    return np.concatenate([np.zeros(0, dtype=np.int64), *firsts])
