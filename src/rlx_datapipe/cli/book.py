@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from rlx_datapipe.cli.terminal import give, guarded, json_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rlx_datapipe.pipeline.book import BookState
 
 _BAR = 24
 
@@ -34,10 +39,7 @@ def book(
         _show(state)
 
 
-def _show(state: Any) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
+def _show(state: BookState) -> None:
     from rlx_datapipe.cli.summary import console
     from rlx_datapipe.core.period import time_text
 
@@ -46,37 +48,48 @@ def _show(state: Any) -> None:
     if not state.is_valid:
         screen.print(f"[bold]{title}[/]\nno valid book here: before the first snapshot, or after a gap")
         return
-    table = Table(title=Text(title, style="bold"), box=None, pad_edge=False)
-    for name, side in (
-        ("", "right"),
-        ("bid size", "right"),
-        ("bid", "right"),
-        ("ask", "left"),
-        ("ask size", "left"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=side, header_style="dim")  # type: ignore[arg-type]
-    largest = max([quantity for _, quantity in (*state.bids, *state.asks)], default=Decimal(1))
-    for row in range(max(len(state.bids), len(state.asks))):
-        bid = state.bids[row] if row < len(state.bids) else None
-        ask = state.asks[row] if row < len(state.asks) else None
-        table.add_row(*_cells(bid, "green", largest)[::-1], *_cells(ask, "red", largest))
-    screen.print(table)
+    screen.print(book_table(state, title))
     low, high = state.known_low_price, state.known_high_price
     known = f"whole from {_plain(low) if low else 'the bottom'} to {_plain(high) if high else 'the top'}"
-    counts = f"{state.level_counts[0]:,} bid and {state.level_counts[1]:,} ask levels"
-    screen.print(f"[dim]{counts}; {known}, beyond that only what deltas told[/]")
+    screen.print(f"[dim]{state.level_counts[0]:,} bid and {state.level_counts[1]:,} ask levels; {known}[/]")
 
 
-def _cells(level: tuple[Decimal, Decimal] | None, colour: str, largest: Decimal) -> tuple[str, str, str]:
-    """Price, size and bar of one level, nearest the middle first."""
-    if level is None:
+def book_table(state: BookState, title: str) -> Table:
+    """The ladder with bars, best prices in the middle."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False)
+    sides: tuple[Literal["left", "right"], ...] = ("right", "right", "right", "left", "left", "left")
+    for name, justify in zip(("", "quantity", "bid", "ask", "quantity", ""), sides, strict=True):
+        table.add_column(name, justify=justify, header_style="dim", no_wrap=True)
+    levels = (*state.bids, *state.asks)
+    largest = max((quantity for _, quantity in levels), default=Decimal(1))
+    places = max((_places(price) for price, _ in levels), default=0)
+    for row in range(max(len(state.bids), len(state.asks))):
+        bid = _cells(state.bids, row, "green", largest, places)
+        ask = _cells(state.asks, row, "red", largest, places)
+        table.add_row(*reversed(bid), *ask)
+    return table
+
+
+def _cells(
+    side: list[tuple[Decimal, Decimal]], row: int, colour: str, largest: Decimal, places: int
+) -> tuple[str, str, str]:
+    """Price, quantity and bar of one level, nearest the middle first."""
+    if row >= len(side):
         return "", "", ""
-    price, quantity = level
-    eighths = max(1, int(quantity * _BAR * 8 / largest))
-    full, part = divmod(eighths, 8)
-    bar = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
-    return f"[{colour}]{_plain(price)}[/]", _plain(quantity), f"[{colour}]{bar}[/]"
+    price, quantity = side[row]
+    full, part = divmod(max(1, int(quantity * _BAR * 8 / largest)), 8)
+    if colour == "green":
+        bar = ("▐" if part >= 4 or not full else "") + "█" * full
+    else:
+        bar = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
+    return f"[{colour}]{price:.{places}f}[/]", _plain(quantity), f"[{colour}]{bar}[/]"
+
+
+def _places(value: Decimal) -> int:
+    return max(0, -int(value.normalize().as_tuple().exponent))
 
 
 def _plain(value: Decimal) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +11,10 @@ from rich.text import Text
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.period import time_text
 
+if TYPE_CHECKING:
+    from rlx_datapipe.validation.result import ValidationReport
+
+_NAMED = 10
 _GOOD, _ODD = "[green]✓[/]", "[yellow]![/]"
 
 
@@ -101,3 +105,37 @@ def source_table(chain: dict[str, Any]) -> Table:
         table.add_row("to", "", time_text(chain["last_time"]))
     table.add_row("unreadable", f"{chain['quarantined']:,}", "messages")
     return table
+
+
+_MARKS = {
+    "pass": "[green]✓ pass[/]",
+    "note": "[green]✓ pass[/]",
+    "warn": "[yellow]! warn[/]",
+    "fail": "[red]✗ fail[/]",
+    "skipped": "[dim]– skipped[/]",
+}
+
+
+def show_validation(report: ValidationReport) -> None:
+    """The verdict of `rlx validate`, rule by rule, with the differences by name."""
+    screen = console()
+    for one in report.chains or [report]:
+        against = one.golden or "its own quotes"
+        title = Text(f"{one.exchange} {one.symbol} against {against}", style="bold")
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        for _ in range(3):
+            table.add_column(vertical="top")
+        for rule in one.rules:
+            table.add_row(_MARKS[rule.verdict], rule.name, rule.headline)
+        screen.print(table)
+    for differing in report.oracle["differing"][:_NAMED]:
+        screen.print(f"  [yellow]differs[/] {_difference(differing)}")
+    more = len(report.oracle["differing"]) - _NAMED
+    if more > 0:
+        screen.print(f"  … and {more} more: see --json or --report")
+    colour = "green" if report.verdict == "pass" else "red"
+    screen.print(f"verdict  [bold {colour}]{report.verdict}[/]")
+
+
+def _difference(differing: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in differing.items())

@@ -50,26 +50,32 @@ def ingest(source: Source, settings: Settings) -> Iterator[Ingested]:
     return _ingest_lake(source, settings) if source.format == LAKE else _ingest_captures(source, settings)
 
 
-def _ingest_captures(source: Source, settings: Settings) -> Iterator[Ingested]:
-    """Captures of one recorder are one stream: file after file, line after line."""
-    horizon_ns = settings.horizon_ms * NS_PER_MS
+def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed, int]]:
+    """What the venue's parser makes of each batch, in arrival order, with the bytes read so far."""
     market = binance.MARKETS[source.format]
-    placer, buffer = SnapshotPlacer(horizon_ns), OrderBuffer(1, horizon_ns)
-    newest, done = NONE, 0
+    done = 0
     for number, path in enumerate(source.files):
-        consumed = 0
         for frames, rejects, consumed in read_frames(path, settings.batch_rows, settings.line_bytes_max):
             parsed = binance.parse(frames, path.name, source.instrument, market, source.trades)
             parsed.rejects += rejects
             _refuse_future(parsed, frames, path.name, settings.skew_max_ms * NS_PER_MS)
             _number(parsed, number)
-            newest = max(newest, int(parsed.events[Field.ORIGIN_TIME].max(initial=NONE)))
-            buffer.push(0, placer.place(parsed.events))
-            yield _hand_over(parsed, buffer, done + consumed)
+            yield parsed, done + consumed
         done += path.stat().st_size
+
+
+def _ingest_captures(source: Source, settings: Settings) -> Iterator[Ingested]:
+    """Captures of one recorder are one stream: file after file, line after line."""
+    horizon_ns = settings.horizon_ms * NS_PER_MS
+    placer, buffer = SnapshotPlacer(horizon_ns), OrderBuffer(1, horizon_ns)
+    newest = NONE
+    for parsed, bytes_done in parsed_captures(source, settings):
+        newest = max(newest, int(parsed.events[Field.ORIGIN_TIME].max(initial=NONE)))
+        buffer.push(0, placer.place(parsed.events))
+        yield _hand_over(parsed, buffer, bytes_done)
     buffer.push(0, placer.finish(newest))
     buffer.close(0)
-    yield Ingested(events=buffer.ready(), bytes_done=done)
+    yield Ingested(events=buffer.ready(), bytes_done=source.bytes_total)
 
 
 def _ingest_lake(source: Source, settings: Settings) -> Iterator[Ingested]:

@@ -13,6 +13,7 @@ from rlx_datapipe.book.quotes import Levels
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Flag, Int64Array, Side
 from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.core.period import time_text
 from rlx_datapipe.store.columns import from_decimals
 from rlx_datapipe.store.dataset import Dataset, chain_files
 from rlx_datapipe.store.manifest import ChainManifest
@@ -54,7 +55,13 @@ def event_before(dataset: Dataset, chain: ChainManifest, time_ns: int) -> int:
             at = np.flatnonzero(rows["origin_time"].to_numpy() <= time_ns)
             if len(at):
                 return int(rows["event_id"][int(at[-1])].as_py())
-    raise DatasetError("no event at or before that time", file=dataset.path, found=time_ns)
+    first = int(chain.summary["first_time"])
+    raise DatasetError(
+        "no event at or before that time",
+        file=dataset.path,
+        found=time_text(time_ns),
+        expected=f"{time_text(first)} or later",
+    )
 
 
 def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBook:

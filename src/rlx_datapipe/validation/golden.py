@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, empty_quotes
+from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Quote, empty_quotes
 from rlx_datapipe.core.feed import Parsed
 from rlx_datapipe.core.sequence import SequenceRule
 from rlx_datapipe.validation.groups import Groups, grouped, row_digests
@@ -20,10 +20,10 @@ _LINK_FIELDS = (Field.UPDATE_ID, Field.FIRST_ID, Field.PREVIOUS_ID)
 class Golden:
     """A trusted capture of one chain, condensed; some 40 bytes a message, whatever its levels.
 
-    ``quotes`` is int64 (QUOTES, n) as they arrived. ``links`` is int64 (3, m): update id, first id and previous
-    id of each depth message, sorted by update id, each once. ``deltas`` and ``trades`` digest the rows of each
-    update id and trade id. ``is_source`` says that the dataset was made from these very files: then it must
-    hold all of it, not only what lies in its own span.
+    ``quotes`` is int64 (QUOTES, n) as they arrived. ``links`` is int64 (3, m): update id, first id and
+    previous id of each depth message, sorted by update id, each once. ``deltas`` and ``trades`` digest the
+    rows of each update id and trade id. ``is_source`` says that the dataset was made from these very files:
+    then it must hold all of it, not only what lies in its own span.
     """
 
     name: str
@@ -39,8 +39,6 @@ class Golden:
     @property
     def reach_id(self) -> int:
         """The largest update id of which the capture knows anything."""
-        from rlx_datapipe.core.event import Quote
-
         return int(max(self.quotes[Quote.UPDATE_ID].max(initial=NONE), self.links[0].max(initial=NONE)))
 
 

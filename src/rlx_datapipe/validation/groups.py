@@ -76,11 +76,13 @@ class Gatherer:
 
     def groups(self) -> Groups:
         """All rows so far."""
-        parts = self._parts or [Groups(*(np.zeros(0, dtype=t) for t in (np.int64, np.int64, np.uint64)))]
-        ids, counts, digests = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "counts", "digests")
+        none = np.zeros(0, dtype=np.int64)
+        parts = [Groups(none, none, none.view(np.uint64)), *self._parts]
+        return grouped(
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.digests for part in parts]),
+            np.concatenate([part.counts for part in parts]),
         )
-        return grouped(ids, digests, counts)
 
 
 def compare(golden: Groups, found: Groups) -> Difference:

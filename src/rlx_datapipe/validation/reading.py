@@ -1,20 +1,21 @@
-"""The tables of one chain as int64 arrays: events in stretches, quotes, quality records, best levels of ladders."""
+"""The tables of one chain as int64 arrays: events in stretches, quotes, quality, tops of books."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Int64Array, Kind, Quote, empty_quotes
 from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.core.schema import QUALITY
 from rlx_datapipe.core.units import INT64_MAX
 from rlx_datapipe.store.columns import from_decimals
 from rlx_datapipe.store.dataset import chain_batches
@@ -49,9 +50,9 @@ class Stretch:
     rows: pa.Table
     unscaled: dict[str, int]
 
-    def has(self, *bits: int) -> np.typing.NDArray[np.bool_]:
+    def has(self, *bits: int) -> npt.NDArray[np.bool_]:
         """Where any of these flag bits is set."""
-        return (self.flags & sum(bits)) != 0
+        return np.asarray((self.flags & sum(bits)) != 0, dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class Records:
 
     def of(self, *kinds: str) -> Records:
         """Only the records of these kinds."""
-        return Records(self.table.filter(pc.is_in(self.table["kind"], value_set=pa.array(kinds, pa.string()))))
+        return Records(
+            self.table.filter(pc.is_in(self.table["kind"], value_set=pa.array(kinds, pa.string())))
+        )
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -71,16 +74,9 @@ class Records:
         """A column of ids or times, int64 of shape (n,)."""
         return integers(self.table[name])
 
-    @cached_property
-    def _measures(self) -> pa.StructArray:
-        return self.table["measures"].combine_chunks()
-
     def measure(self, name: str) -> pa.Array:
         """One measure of all records, with nulls where it does not apply."""
-        measures = self._measures
-        if isinstance(measures, pa.ChunkedArray):
-            measures = pa.concat_arrays(measures.chunks) if measures.num_chunks else pa.array([], measures.type)
-        return pc.struct_field(measures, name)
+        return pc.struct_field(self.table["measures"], name).combine_chunks()
 
     def total(self, name: str) -> int:
         """Sum of an integer measure."""
@@ -162,8 +158,6 @@ def read_quotes(dataset: Path, chain: ChainManifest) -> Int64Array:
 
 def read_records(dataset: Path, chain: ChainManifest) -> Records:
     """All quality records of a chain."""
-    from rlx_datapipe.core.schema import QUALITY
-
     return Records(pa.concat_tables([QUALITY.empty_table(), *chain_batches(dataset, "quality", chain)]))
 
 
