@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 import tempfile
@@ -24,13 +25,14 @@ def main() -> int:
         result = demo(Path(folder) / "rlx-demo")
         event = result["reconstruction"]["events"] // 2
         state = book_at(result["dataset"], event=event, depth=12)
-    console = Console(record=True, width=84, file=Path("/dev/null").open("w"), highlight=False)
+    console = Console(record=True, width=84, file=io.StringIO(), highlight=False)
     title = f"{state.exchange} {state.symbol}  {time_text(state.origin_time)}  event {state.event_id:,}"
     console.print(book_table(state, title))
     command = f"rlx book rlx-demo/dataset --event {state.event_id} --depth 12"
     drawing = console.export_svg(title=command, theme=SVG_EXPORT_THEME, unique_id="book")
     # The exported fonts would be fetched from a server: use what the reader has.
-    drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
+    drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)
+    drawing = drawing.replace("Fira Code", "ui-monospace")
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(drawing, "utf-8")
     return 0

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from rlx_datapipe.core.config import Settings
     from rlx_datapipe.core.errors import DatapipeError
     from rlx_datapipe.core.instrument import Instrument
-    from rlx_datapipe.core.version import VERSION as __version__
     from rlx_datapipe.pipeline.book import book_at
     from rlx_datapipe.pipeline.reconstruct import reconstruct
     from rlx_datapipe.pipeline.validate import validate
     from rlx_datapipe.store.dataset import open_dataset
+
+    __version__: str
 
 __all__ = [
     "DatapipeError",

@@ -129,7 +129,7 @@ def volume_to_price(state: IntArray, side: int, price: int) -> int:
 
 
 @kernel
-def apply_rows(  # noqa: PLR0917 - kernels take plain arrays
+def apply_rows(
     state: IntArray, sides: IntArray, prices: IntArray, quantities: IntArray, start: int, stop: int
 ) -> tuple[int, int]:
     """Apply the rows from start to stop in turn; return the first row not applied, and the status there.
@@ -144,7 +144,7 @@ def apply_rows(  # noqa: PLR0917 - kernels take plain arrays
 
 
 @kernel
-def apply_rows_with_best(  # noqa: PLR0917 - kernels take plain arrays
+def apply_rows_with_best(
     state: IntArray,
     sides: IntArray,
     prices: IntArray,

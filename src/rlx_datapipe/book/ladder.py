@@ -145,7 +145,7 @@ def levels_of(state: IntArray, block: int) -> int:
 
 
 @kernel
-def best_levels(  # noqa: PLR0917 - kernels take plain arrays
+def best_levels(
     state: IntArray, block: int, n: int, step: int, prices: IntArray, quantities: IntArray
 ) -> int:
     """Write the n best levels, best first, key times step as price; return how many there were."""
@@ -161,7 +161,7 @@ def best_levels(  # noqa: PLR0917 - kernels take plain arrays
 
 
 @kernel
-def _nearest_deep(  # noqa: PLR0917 - kernels take plain arrays
+def _nearest_deep(
     state: IntArray, block: int, start: int, stop: int, keys: IntArray, quantities: IntArray
 ) -> None:
     """Write the nearest deep levels to positions start to stop; there are enough of them."""

@@ -75,7 +75,7 @@ def next_word(state: IntArray, block: int, word: int) -> int:
 
 
 @kernel
-def nearest_in_window(  # noqa: PLR0917 - kernels take plain arrays
+def nearest_in_window(
     state: IntArray, block: int, n: int, step: int, prices: IntArray, quantities: IntArray
 ) -> None:
     """Write the n first levels of the window (it holds that many, one at least); price is key times step."""

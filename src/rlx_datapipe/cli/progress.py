@@ -32,7 +32,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
     )
     bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
-    tasks: dict[tuple[str, str], int] = {}
+    tasks: dict[tuple[str, str], rich_progress.TaskID] = {}
 
     def show(progress: Progress) -> None:
         key = (progress.exchange, progress.symbol)

@@ -112,7 +112,7 @@ _MARKS = {
     "note": "[green]✓ pass[/]",
     "warn": "[yellow]! warn[/]",
     "fail": "[red]✗ fail[/]",
-    "skipped": "[dim]– skipped[/]",
+    "skipped": "[dim]· skipped[/]",
 }
 
 
@@ -138,4 +138,9 @@ def show_validation(report: ValidationReport) -> None:
 
 
 def _difference(differing: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in differing.items())
+    fields = "; ".join(
+        f"{name} {differing['found'][name] or 'none'}, the venue says {differing['expected'][name] or 'none'}"
+        for name in differing["fields"]
+    )
+    behind = differing["quote_ids_behind"]
+    return f"update id {differing['update_id']}: {fields} (in a quote {behind:,} ids older)"

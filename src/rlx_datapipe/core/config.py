@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Share of messages in quarantine above which the run ends with a failed verdict.
     """
 
-    batch_rows: Positive = 65_536
+    batch_rows: Positive = 16_384
     threads: Positive = 2
     queue_batches: Positive = 4
     horizon_ms: Positive = 10_000

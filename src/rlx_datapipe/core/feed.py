@@ -42,7 +42,7 @@ class Parsed:
     """What one batch of frames or rows became.
 
     ``events`` is int64 of shape (FIELDS, n), ``quotes`` int64 of shape (QUOTES, m), both in arrival order,
-    with ``MESSAGE`` set to the source row; ``counts`` has messages by type, unknown ones under their own name.
+    with ``MESSAGE`` set to the source row. ``counts`` has messages by type, unknown ones by their own name.
     ``kept`` holds well-formed messages that became neither event nor quote; nothing is wrong with them.
     """
 

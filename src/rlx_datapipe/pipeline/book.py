@@ -23,8 +23,8 @@ class BookState:
     """The book after an event: ``bids`` and ``asks`` as (price, quantity), best first.
 
     ``is_valid`` is False where there is no trustworthy book. Between ``known_low_price`` and
-    ``known_high_price`` (None: no limit) the book is whole; outside, levels that no delta touched are missing.
-    ``level_counts`` are the levels of each side in full, whatever depth was asked for.
+    ``known_high_price`` (None: no limit) the book is whole; outside, levels that no delta touched are
+    missing. ``level_counts`` are the levels of each side in full, whatever depth was asked for.
     """
 
     exchange: str
@@ -41,7 +41,7 @@ class BookState:
     def to_json(self) -> dict[str, Any]:
         """The state for JSON; decimals as strings, the time also as ISO 8601."""
 
-        def texts(side: Side) -> list[list[str]]:
+        def texts(side: Side) -> list[list[str | None]]:
             return [[_text(price), _text(quantity)] for price, quantity in side]
 
         return {

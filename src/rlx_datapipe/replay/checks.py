@@ -44,7 +44,7 @@ def stated_high(events: Int64Array, stop: int, asks: int) -> int:
 
 
 @kernel
-def check_passes(  # noqa: PLR0917 (a kernel takes plain arrays)
+def check_passes(
     events: Int64Array, start: int, stop: int, control: Int64Array, book: Int64Array, flags: Int64Array
 ) -> bool:
     """Whether a sampled snapshot needs no more: it is older than the book, or equal to it level by level."""

@@ -75,7 +75,7 @@ def _count(levels: Levels) -> int:
 
 def _total(levels: Levels) -> int:
     # A Python sum: quantities may add up beyond int64.
-    return sum(levels.bid_quantities.tolist()) + sum(levels.ask_quantities.tolist())
+    return int(sum(levels.bid_quantities.tolist()) + sum(levels.ask_quantities.tolist()))
 
 
 def _side(

@@ -83,7 +83,7 @@ def follows_delta(events: Int64Array, start: int, control: Int64Array, last: int
 
 
 @kernel
-def write_note(  # noqa: PLR0917 (a kernel takes plain numbers)
+def write_note(
     control: Int64Array,
     notes: Int64Array,
     kind: int,

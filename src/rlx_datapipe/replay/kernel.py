@@ -22,7 +22,7 @@ _OK = 0
 
 
 @kernel
-def replay_rows(  # noqa: PLR0917 (kernels take plain arrays)
+def replay_rows(
     events: Int64Array,
     start: int,
     control: Int64Array,
@@ -88,7 +88,7 @@ def _due(control: Int64Array) -> bool:
     """Whether Python has work between this group and the next."""
     events = control[Word.NEXT_EVENT]
     pending = control[Word.PENDING_ID] != NONE and control[Word.LAST_ID] >= control[Word.PENDING_ID]
-    return pending or events >= control[Word.NEXT_KEYFRAME] or events >= control[Word.NEXT_EPOCH]
+    return bool(pending or events >= control[Word.NEXT_KEYFRAME] or events >= control[Word.NEXT_EPOCH])
 
 
 @kernel
@@ -147,7 +147,7 @@ def _note_silence(time: int, control: Int64Array, notes: Int64Array) -> None:
 
 
 @kernel
-def _trade(  # noqa: PLR0917
+def _trade(
     events: Int64Array,
     row: int,
     control: Int64Array,
@@ -192,7 +192,7 @@ def _seen(trade_id: int, time: int, control: Int64Array, recent_trades: Int64Arr
 
 
 @kernel
-def _delta(  # noqa: PLR0917
+def _delta(
     events: Int64Array,
     start: int,
     stop: int,

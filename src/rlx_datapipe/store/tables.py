@@ -48,7 +48,7 @@ class ChainTable:
 
         Rows keep their order; the file's name tells its epoch, so that a repeated epoch can't hide.
         """
-        actions = []
+        actions: list[AddAction | RemoveAction] = []
         days = times // NS_PER_DAY
         for day in dict.fromkeys(days.tolist()):
             part = rows.filter(pa.array(days == day)) if len(days) and (days != day).any() else rows

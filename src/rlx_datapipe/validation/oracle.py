@@ -118,7 +118,10 @@ class UpdateIdOracle(Rule):
     def _findings(self) -> list[Finding]:
         different = self.compared - self.equal
         if self.compared == 0:
-            return [self.found(Severity.GATE, "quotes are there, but no update group could be compared")]
+            told = "none was applied, for want of a snapshot"
+            if self.before or self.beyond:
+                told = f"{self.before:,} before the first quote, {self.beyond:,} after the golden's end"
+            return [self.found(Severity.GATE, f"quotes are there, but no update group to compare: {told}")]
         if not different:
             return []
         failed = self.equal < EQUAL_SHARE_MIN * self.compared

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from rlx_datapipe.validation.result import NAMED_MAX, RuleResult, ValidationReport
 
-MARKS = {"pass": "✅ pass", "note": "✅ note", "warn": "⚠️ warn", "fail": "❌ fail", "skipped": "➖ skipped"}
+MARKS = {"pass": "✅ pass", "note": "✅ note", "warn": "⚠️ warn", "fail": "❌ fail", "skipped": "⏭️ skipped"}
+_MARKUP = re.compile(r"[\\`*\[\]<>|]")
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _BEST = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 
 
-def render(report: ValidationReport, title: str = "Validation") -> str:
+def to_markdown(report: ValidationReport, title: str = "Validation") -> str:
     """A Markdown page of a report, of one chain or of several."""
     chains = report.chains or [report]
     parts = [f"# {title}", _verdict(report)]
@@ -47,7 +50,7 @@ def _verdict(report: ValidationReport) -> str:
                     _equal(oracle),
                     _number(report.gaps),
                     _number(report.crossed),
-                    report.golden or oracle["source"],
+                    _text(report.golden or oracle["source"]),
                 ]
             ],
         ),
@@ -57,7 +60,7 @@ def _verdict(report: ValidationReport) -> str:
 
 def _equal(oracle: Mapping[str, Any]) -> str:
     if not oracle["compared"]:
-        return "–"
+        return "-"
     # Rounded down: 100 % is said only where all are equal.
     share = oracle["equal"] * 1_000_000 // oracle["compared"] / 10_000
     return f"{oracle['equal']:,} ({share:g} %)"
@@ -66,7 +69,7 @@ def _equal(oracle: Mapping[str, Any]) -> str:
 def _overview(report: ValidationReport) -> str:
     rows = [
         [
-            f"{chain.exchange} {chain.symbol}",
+            _text(f"{chain.exchange} {chain.symbol}"),
             MARKS[chain.verdict],
             _number(chain.events),
             _number(chain.oracle["compared"]),
@@ -80,7 +83,7 @@ def _overview(report: ValidationReport) -> str:
 
 
 def _chain(report: ValidationReport) -> list[str]:
-    rows = [[MARKS[rule.verdict], f"`{rule.name}`", rule.headline] for rule in report.rules]
+    rows = [[MARKS[rule.verdict], f"`{rule.name}`", _text(rule.headline)] for rule in report.rules]
     parts = ["## Rules", _table(["", "rule", "measured"], rows)]
     if report.findings:
         told = [f"- **{one.severity}** `{one.rule}`: {_text(one.message)}" for one in report.findings]
@@ -120,8 +123,7 @@ def _values(difference: Mapping[str, Any], side: str) -> str:
 
 
 def _figures(rule: RuleResult) -> str:
-    rows = [[name, value] for name, value in _flat(rule.measures)]
-    table = _table(["figure", "value"], rows) if rows else ""
+    table = _table(["figure", "value"], [list(row) for row in _flat(rule.measures)])
     return f"### `{rule.name}`\n\n{rule.purpose}\n\nReference: {rule.reference}.\n\n{table}"
 
 
@@ -130,13 +132,13 @@ def _flat(measures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
     rows: list[tuple[str, str]] = []
     for name, value in measures.items():
         told = prefix + name.replace("_", " ")
-        rows += _flat(value, f"{told}: ") if isinstance(value, Mapping) else [(told, _number(value))]
+        rows += _flat(value, f"{told}: ") if isinstance(value, Mapping) else [(told, _text(_number(value)))]
     return rows
 
 
 def _number(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -145,10 +147,10 @@ def _number(value: Any) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([_text(cell) for cell in row] for row in rows)]
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _text(text: str) -> str:
-    """Text from outside that can't break out of its cell or line."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\r", " ").replace("\n", " ")
+    """Text from outside as plain text: it can't break out of its cell or line, nor become markup."""
+    return _MARKUP.sub(r"\\\g<0>", _BREAKS.sub(" ", text))
