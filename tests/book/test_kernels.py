@@ -8,7 +8,7 @@ from hypothesis import given
 from tests.book.harness import columns, ladder_stream, randomly, row_lists
 
 from rlx_datapipe.book import kernels
-from rlx_datapipe.book.compiled import trailing_zeros
+from rlx_datapipe.book.bits import trailing_zeros
 from rlx_datapipe.book.engine import OrderBookEngine
 from rlx_datapipe.book.layout import ASK, BID, GROW, MAX_QUANTITY, OK, REGRID, new_state
 from rlx_datapipe.book.plain import PlainBook

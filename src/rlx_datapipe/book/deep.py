@@ -7,7 +7,6 @@ the heap or the store is swept, so that every operation costs O(log n) amortised
 
 import numpy as np
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.layout import (
     AT_DEEP_KEYS,
     AT_DEEP_LOG2,
@@ -19,6 +18,7 @@ from rlx_datapipe.book.layout import (
     OK,
     IntArray,
 )
+from rlx_datapipe.core.compiled import kernel
 
 # Fibonacci hashing on 31 bits: the product stays below 2**63, so it cannot overflow with JIT off either.
 LOW_31_BITS = 0x7FFFFFFF

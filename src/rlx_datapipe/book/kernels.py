@@ -7,7 +7,6 @@ quantity.
 
 import numpy as np
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.ladder import best_levels, clear_side, levels_of, put, quantity_of
 from rlx_datapipe.book.layout import (
     ASK,
@@ -24,6 +23,7 @@ from rlx_datapipe.book.layout import (
     IntArray,
 )
 from rlx_datapipe.book.sums import sum_of_best, sum_to_key
+from rlx_datapipe.core.compiled import kernel
 
 
 @kernel

@@ -4,7 +4,6 @@ Two facts hold after every call. No deep key lies before the end of the window, 
 the window. And the window is empty only when the whole side is, so the best is known without a search.
 """
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.deep import (
     deep_add,
     deep_clear,
@@ -29,6 +28,7 @@ from rlx_datapipe.book.layout import (
     IntArray,
 )
 from rlx_datapipe.book.window import nearest_in_window, next_occupied, occupy, vacate
+from rlx_datapipe.core.compiled import kernel
 
 # Above this many, sorting the deep store is cheaper than inserting its levels one by one.
 INSERTION_LEVELS_MAX = 64

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.ladder import best_levels
 from rlx_datapipe.book.layout import (
     AT_DEEP_KEYS,
@@ -18,6 +17,7 @@ from rlx_datapipe.book.layout import (
     IntArray,
 )
 from rlx_datapipe.book.window import next_occupied
+from rlx_datapipe.core.compiled import kernel
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlx_datapipe.book.compiled import kernel, trailing_zeros
+from rlx_datapipe.book.bits import trailing_zeros
 from rlx_datapipe.book.layout import (
     AT_BITMAP,
     AT_SUMMARY,
@@ -13,6 +13,7 @@ from rlx_datapipe.book.layout import (
     WINDOW_LEVELS,
     IntArray,
 )
+from rlx_datapipe.core.compiled import kernel
 
 ONE = np.int64(1)
 ALL = np.int64(-1)

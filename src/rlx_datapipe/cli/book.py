@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rlx_datapipe.pipeline.book import BookState
 
 _BAR = 24
+_DEPTH = 20
 
 
 @click.command()
@@ -32,7 +33,9 @@ def book(
     """Rebuild the exact order book of DATASET at a moment."""
     from rlx_datapipe.pipeline.book import book_at
 
-    state = book_at(dataset, symbol, at=at, event=event, depth=depth if as_json or depth else 20)
+    if depth is None and not as_json:
+        depth = _DEPTH
+    state = book_at(dataset, symbol, at=at, event=event, depth=depth)
     if as_json:
         give(state.to_json())
     else:
@@ -46,7 +49,8 @@ def _show(state: BookState) -> None:
     screen = console()
     title = f"{state.exchange} {state.symbol}  {time_text(state.origin_time)}  event {state.event_id:,}"
     if not state.is_valid:
-        screen.print(f"[bold]{title}[/]\nno valid book here: before the first snapshot, or after a gap")
+        screen.print(title, style="bold", markup=False)
+        screen.print("no valid book here: before the first snapshot, or after a gap")
         return
     screen.print(book_table(state, title))
     low, high = state.known_low_price, state.known_high_price

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -34,11 +35,11 @@ def show_reconstruction(result: dict[str, Any]) -> None:
         f"({result['events_per_second']:,} events/s), peak memory {memory_mb:,.0f} MB"
     )
     screen.print(f"digest   {result['digest']}")
-    screen.print(f"dataset  {result['dataset']}")
+    screen.print(f"dataset  {result['dataset']}", markup=False, soft_wrap=True)
     if result["quarantined"]:
-        screen.print(
-            f"{_ODD} {result['quarantined']:,} messages could not be read: see {result['dataset']}/quarantine"
-        )
+        where = escape(f"{result['dataset']}/quarantine")
+        told = f"{_ODD} {result['quarantined']:,} messages could not be read: see {where}"
+        screen.print(told, soft_wrap=True)
 
 
 def chain_table(chain: dict[str, Any]) -> Table:
@@ -95,7 +96,8 @@ def source_table(chain: dict[str, Any]) -> Table:
     table.add_column(justify="right")
     table.add_column()
     for file in chain["files"]:
-        table.add_row("file", f"{file['bytes']:,}", f"{file['name']}  sha256 {file['sha256'][:16]}…")
+        told = Text(f"{file['name']}  sha256 {file['sha256'][:16]}…", overflow="fold")
+        table.add_row("file", f"{file['bytes']:,}", told)
     for name, count in chain["messages"].items():
         table.add_row(name, f"{count:,}", "messages")
     for name, count in chain["events_by_type"].items():

@@ -29,8 +29,8 @@ def say(text: str = "") -> None:
 
 
 def give(result: dict[str, Any]) -> None:
-    """Print the result as one JSON object on stdout."""
-    click.echo(json.dumps(result, ensure_ascii=False))
+    """Print the result as one JSON object on stdout; NaN has no place in JSON and is a fault here."""
+    click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
 
 def settings_from(config: Path | None, **given: Any) -> Settings:

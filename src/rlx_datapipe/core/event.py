@@ -15,11 +15,15 @@ NONE = -1
 
 
 class Kind(IntEnum):
-    """Kind of an event; also the last key of the total order, so a trade precedes the delta it caused."""
+    """Kind of an event; also the last key of the total order.
+
+    A trade precedes the delta that it caused; a snapshot precedes the delta with its own update id, which
+    some venues have applied to it.
+    """
 
     TRADE = 0
-    BOOK_DELTA = 1
-    BOOK_SNAPSHOT = 2
+    BOOK_SNAPSHOT = 1
+    BOOK_DELTA = 2
 
 
 class Side(IntEnum):
@@ -98,6 +102,10 @@ def empty_quotes(count: int = 0) -> Int64Array:
 
 
 def total_order(events: Int64Array) -> Int64Array:
-    """Indices that put events in the total order: order time, update id, kind, then arrival; stable."""
-    keys = (events[Field.KIND], events[Field.UPDATE_ID], events[Field.ORDER_TIME])
+    """Indices that put events in the total order: order time, update id, kind, then arrival; stable.
+
+    A sampled snapshot states the book after its update id, so it comes behind the delta.
+    """
+    kind = events[Field.KIND] + 2 * (events[Field.FLAGS] & Flag.SAMPLED != 0)
+    keys = (kind, events[Field.UPDATE_ID], events[Field.ORDER_TIME])
     return np.lexsort(keys).astype(np.int64, copy=False)

@@ -7,8 +7,8 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import NONE, Int64Array
 
 POWERS = np.array([10**k for k in range(19)], dtype=np.int64)
@@ -40,7 +40,7 @@ REASONS = {
 }
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _parse_one(data, start, stop, decimals):  # type: ignore[no-untyped-def]
     value = np.int64(0)
     digits = 0
@@ -73,7 +73,7 @@ def _parse_one(data, start, stop, decimals):  # type: ignore[no-untyped-def]
     return value * POWERS[missing], 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def parse_texts(data, offsets, decimals, values, status):  # type: ignore[no-untyped-def]
     """Parse texts that lie one behind the other in ``data`` to scaled integers.
 
@@ -92,7 +92,7 @@ def parse_texts(data, offsets, decimals, values, status):  # type: ignore[no-unt
         values[i], status[i] = _parse_one(data, offsets[i], offsets[i + 1], decimals)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _float_one(x, decimals):  # type: ignore[no-untyped-def]
     if not np.isfinite(x):
         return np.int64(0), 4
@@ -118,7 +118,7 @@ def _float_one(x, decimals):  # type: ignore[no-untyped-def]
     return np.int64(0), 2
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scale_floats(floats, decimals, values, status):  # type: ignore[no-untyped-def]
     """Turn floats back into the decimals that they came from, as scaled integers.
 

@@ -12,6 +12,7 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.sink.lake_export import write_lake
 from rlx_datapipe.store.dataset import Dataset, chain_batches, open_dataset
+from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import is_dataset
 
 LAYOUTS = ("crypto-lake",)
@@ -60,4 +61,4 @@ def _export_dataset(dataset: Dataset, out: Path, symbols: Iterable[str], source:
         instrument = chain.instrument
         origin = source or ", ".join(file.name for file in chain.files)
         chains.append(write_lake(tables, out, instrument.exchange, instrument.symbol, origin))
-    return {"out": str(out), "layout": LAYOUTS[0], "chains": chains}
+    return {"out": readable(str(out)), "layout": LAYOUTS[0], "chains": chains}

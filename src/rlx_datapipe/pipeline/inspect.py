@@ -16,6 +16,7 @@ from rlx_datapipe.ingestion.ingest import ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.reconstruct import Progress
 from rlx_datapipe.store.dataset import Dataset, dataset_digest, open_dataset
+from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import hash_file, is_dataset
 
 
@@ -44,6 +45,8 @@ def inspect(
 
 
 def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
+    # First of all, for it meets every damaged file with a sentence.
+    digest = dataset_digest(dataset)
     chains = []
     for chain in dataset.manifest.chains:
         symbol = f"{chain.instrument.exchange}/{chain.instrument.symbol}"
@@ -60,9 +63,9 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         )
     return {
         "kind": "dataset",
-        "dataset": str(dataset.path),
+        "dataset": readable(str(dataset.path)),
         "writer": dataset.manifest.writer,
-        "digest": dataset_digest(dataset),
+        "digest": digest,
         "events": sum(chain["rows"]["events"] for chain in chains),
         "chains": chains,
     }

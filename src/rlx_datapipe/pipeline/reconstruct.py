@@ -21,6 +21,7 @@ from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink
 from rlx_datapipe.store.digest import combine
+from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import ChainManifest, finish_chain, hash_file, start_dataset
 from rlx_datapipe.store.tables import digest_name
 
@@ -167,7 +168,7 @@ def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: f
     for chain in chains:
         by_type.update(chain["events_by_type"])
     return {
-        "dataset": str(folder),
+        "dataset": readable(str(folder)),
         "digest": digest,
         **total,
         "events_by_type": dict(by_type),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.kernels import level_count, top_levels
+from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import Field, Flag, Int64Array, Side
 from rlx_datapipe.replay.control import DROPPED, NO_LIMIT, Mode, Word
 

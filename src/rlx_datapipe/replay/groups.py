@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.kernels import best_price, best_quantity
+from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Side
 from rlx_datapipe.core.sequence import Link
 from rlx_datapipe.replay.control import Mode, Note, Word

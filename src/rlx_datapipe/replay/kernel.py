@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlx_datapipe.book.compiled import kernel
 from rlx_datapipe.book.kernels import quantity_at, set_level, top_levels
+from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
 from rlx_datapipe.replay.checks import check_passes
 from rlx_datapipe.replay.control import DROPPED, Mode, Note, Status, Word

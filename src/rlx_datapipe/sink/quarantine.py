@@ -12,7 +12,7 @@ from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.store.files import unwritable
-from rlx_datapipe.store.layout import quarantine_file
+from rlx_datapipe.store.layout import quarantine_file, readable
 
 
 class Quarantine:
@@ -43,7 +43,7 @@ class Quarantine:
             Quality(
                 kind="quarantine",
                 severity=Severity.WARN,
-                detail=f"{file}, first at row {self._first_rows[file, reason]}: {reason}",
+                detail=f"{readable(file)}, first at row {self._first_rows[file, reason]}: {reason}",
                 measures={"count": count},
             )
             for (file, reason), count in sorted(self.counts.items())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
+from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.schema import DECIMALS, PRICE
@@ -16,7 +16,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _widen(values, factor, words):  # type: ignore[no-untyped-def]
     """Write ``value * factor`` as 128-bit little-endian words; values are NONE (as 0) or not negative."""
     f_low, f_high = np.uint64(factor) & _LOW, np.uint64(factor) >> _HALF
@@ -30,7 +30,7 @@ def _widen(values, factor, words):  # type: ignore[no-untyped-def]
         words[2 * i + 1] = v_high * f_high + (middle >> _HALF) + (other >> _HALF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _divide_one(high, low, divisor):  # type: ignore[no-untyped-def]
     """Quotient and remainder of a 128-bit number by a 64-bit one, bit by bit; high < divisor."""
     remainder = high
@@ -45,7 +45,7 @@ def _divide_one(high, low, divisor):  # type: ignore[no-untyped-def]
     return quotient, remainder
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _narrow(words, divisor, values):  # type: ignore[no-untyped-def]
     """Fill ``values`` with 128-bit numbers divided by ``divisor``; the index of the first inexact, or -1."""
     d = np.uint64(divisor)

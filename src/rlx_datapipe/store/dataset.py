@@ -13,7 +13,7 @@ import pyarrow as pa
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
 from rlx_datapipe.store.digest import TableDigest, combine
-from rlx_datapipe.store.layout import slug
+from rlx_datapipe.store.layout import place_problem, slug
 from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
 from rlx_datapipe.store.tables import DataFile, data_files, digest_name, read_file
 
@@ -41,20 +41,19 @@ class Dataset:
         """
         if name not in SCHEMAS:
             raise DatasetError(f"no table {name!r}", expected=", ".join(TABLES))
-        chain = None if symbol is None else self.manifest.chain(symbol).instrument
-        paths = [
-            file.path
-            for file in data_files(self.path, name)
-            if chain is None or (file.exchange, file.symbol) == (chain.exchange, chain.symbol)
-        ]
+        chains = self.manifest.chains if symbol is None else (self.manifest.chain(symbol),)
+        # Chains that were not finished have files too, but are no part of the dataset.
+        names = [(chain.instrument.exchange, chain.instrument.symbol) for chain in chains]
+        paths = [file.path for file in data_files(self.path, name) if (file.exchange, file.symbol) in names]
         if not paths:
             return pl.LazyFrame(schema=_polars_schema(name)).with_columns(_times(name))
-        hive = {"exchange": pl.String, "symbol": pl.String, "date": pl.Date}
-        frame = pl.scan_parquet(paths, hive_partitioning=True, hive_schema=hive)
-        names = {c.instrument.symbol: slug(c.instrument.symbol) for c in self.manifest.chains}
-        folded = {folder: real for real, folder in names.items() if folder != real}
+        # Polars takes every `name=value` of a path for a partition, also those above the dataset.
+        above = {part.partition("=")[0]: pl.String for part in paths[0].parts if "=" in part}
+        hive = {**above, "exchange": pl.String, "symbol": pl.String, "date": pl.Date}
+        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=True, hive_schema=hive)
+        folded = {slug(real): real for pair in names for real in pair if slug(real) != real}
         if folded:
-            frame = frame.with_columns(pl.col("symbol").replace(folded))
+            frame = frame.with_columns(pl.col("exchange", "symbol").replace(folded))
         frame = frame.select("exchange", "symbol", "date", *SCHEMAS[name].names).with_columns(_times(name))
         if order == "received" and "received_time" in SCHEMAS[name].names:
             frame = frame.sort("received_time", maintain_order=True)
@@ -95,6 +94,8 @@ def open_dataset(path: str | Path) -> Dataset:
         When it is not a dataset, or one without a finished chain.
     """
     folder = Path(path)
+    if problem := place_problem(folder):
+        raise DatasetError(problem, file=folder, remedy="Move it elsewhere")
     manifest = read_manifest(folder)
     if not manifest.chains:
         raise DatasetError(

@@ -6,6 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from rlx_datapipe.core.schema import PARTITION
+
 MANIFEST = "rlx.json"
 QUARANTINE = "quarantine"
 _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,63}")
@@ -25,14 +27,30 @@ def slug(name: str) -> str:
     return f"_{ascii_part or 'name'}-{digest}"
 
 
+def readable(name: str) -> str:
+    """A name from outside as text that every format can hold; bytes that are no text become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def partition_folder(exchange: str, symbol: str, date: str) -> str:
     """Folder of one partition below its table, with forward slashes."""
     return f"exchange={slug(exchange)}/symbol={slug(symbol)}/date={date}"
 
 
+def place_problem(dataset: Path) -> str:
+    """Why no dataset can lie in this folder; empty if one can."""
+    path = dataset.resolve()
+    if "%" in str(path):
+        return "can't hold a dataset: Delta Lake takes the '%' in its path for an escape"
+    for part in path.parts:
+        if part.partition("=")[0] in PARTITION and "=" in part:
+            return f"can't hold a dataset: readers take {part!r} in its path for a partition of the tables"
+    return ""
+
+
 def table_folder(dataset: Path, table: str) -> Path:
-    """Folder of one table."""
-    return dataset / table
+    """Folder of one table, absolute: Arrow and Delta Lake take a relative path with a colon for a URL."""
+    return dataset.resolve() / table
 
 
 def quarantine_file(dataset: Path, exchange: str, symbol: str, source: str) -> Path:

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import DatasetError, OutputError
+from rlx_datapipe.core.errors import DatasetError, OutputError, SourceError
 from rlx_datapipe.core.instrument import Instrument, same_symbol
 from rlx_datapipe.store.files import publish_bytes, unwritable
-from rlx_datapipe.store.layout import MANIFEST, slug
+from rlx_datapipe.store.layout import MANIFEST, place_problem, readable, slug
 
 FORMAT_VERSION = 1
 
@@ -58,12 +58,8 @@ class Manifest(msgspec.Struct, frozen=True):
             if len(self.chains) == 1:
                 return self.chains[0]
             raise DatasetError("several symbols here", found=held, remedy="Name one with --symbol")
-        exchange, _, name = symbol.rpartition("/")
-        matches = [
-            chain
-            for chain in self.chains
-            if same_symbol(chain.instrument.symbol, name)
-            and exchange.upper() in ("", chain.instrument.exchange)
+        matches = [chain for chain in self.chains if symbol in _names(chain.instrument)] or [
+            chain for chain in self.chains if any(same_symbol(symbol, n) for n in _names(chain.instrument))
         ]
         if len(matches) != 1:
             problem = (
@@ -73,16 +69,29 @@ class Manifest(msgspec.Struct, frozen=True):
         return matches[0]
 
 
+def _names(instrument: Instrument) -> tuple[str, str]:
+    return instrument.symbol, f"{instrument.exchange}/{instrument.symbol}"
+
+
 def hash_file(path: Path) -> SourceFile:
-    """Name, size and SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return SourceFile(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
+    """Name, size and SHA-256 of a file.
+
+    Raises
+    ------
+    SourceError
+        When it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return SourceFile(name=readable(path.name), size_bytes=path.stat().st_size, sha256=digest)
+    except OSError as error:
+        raise SourceError(f"can't be read ({error.strerror or error})", file=path) from error
 
 
 def chain_record(dataset: Path, instrument: Instrument) -> Path:
-    """File of one chain's record below the dataset."""
-    return dataset / "chains" / f"{slug(instrument.exchange)}.{slug(instrument.symbol)}.json"
+    """File of one chain's record below the dataset; no slug holds a plus, so no two chains share it."""
+    return dataset / "chains" / f"{slug(instrument.exchange)}+{slug(instrument.symbol)}.json"
 
 
 def start_dataset(folder: Path, writer: str, settings: Settings) -> None:
@@ -93,6 +102,8 @@ def start_dataset(folder: Path, writer: str, settings: Settings) -> None:
     OutputError
         When something is there already, or the folder can't be written.
     """
+    if problem := place_problem(folder):
+        raise OutputError(problem, file=folder, remedy="Choose another --out")
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(
@@ -135,14 +146,14 @@ def read_manifest(folder: Path) -> Manifest:
                 expected=FORMAT_VERSION,
                 remedy="Reconstruct it with this version",
             )
-        settings = msgspec.convert(head["settings"], Settings)
+        settings, writer = msgspec.convert(head["settings"], Settings), str(head["writer"])
     except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
         raise DatasetError(
             "is not a dataset (no readable rlx.json)",
             file=folder,
             remedy="Give the folder that rlx reconstruct --out made",
         ) from error
-    return Manifest(writer=head["writer"], settings=settings, chains=tuple(chains))
+    return Manifest(writer=writer, settings=settings, chains=tuple(chains))
 
 
 def is_dataset(path: Path) -> bool:

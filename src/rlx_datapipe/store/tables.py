@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, stored_schema
 from rlx_datapipe.store.files import publish
@@ -71,27 +71,31 @@ class ChainTable:
 
     def commit(self, actions: list[AddAction | RemoveAction], epoch: int, facts: dict[str, Any]) -> None:
         """Add files by one log entry that carries ``facts`` (JSON values) and the epoch of the chain."""
-        table = create_table(self._folder, self.table)
         transaction = Transaction(app_id=f"{self.exchange}/{self.symbol}", version=epoch)
-        table.create_write_transaction(
-            actions,
-            mode="append",
-            schema=stored_schema(self.table),
-            partition_by=list(PARTITION),
-            commit_properties=CommitProperties(
-                custom_metadata={"rlx": json.dumps(facts, sort_keys=True)}, app_transactions=[transaction]
-            ),
-        )
+        try:
+            create_table(self._folder, self.table).create_write_transaction(
+                actions,
+                mode="append",
+                schema=stored_schema(self.table),
+                partition_by=list(PARTITION),
+                commit_properties=CommitProperties(
+                    custom_metadata={"rlx": json.dumps(facts, sort_keys=True)}, app_transactions=[transaction]
+                ),
+            )
+        except (DeltaError, OSError) as error:
+            raise OutputError(
+                f"can't be written ({error})", file=self._folder, remedy="Choose another folder by --out"
+            ) from error
 
 
 def create_table(folder: Path, table: str) -> DeltaTable:
     """Open the Delta table in ``folder``; made empty if it is not there."""
     try:
-        return DeltaTable(str(folder))
+        return DeltaTable(folder.as_uri())
     except TableNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
         return DeltaTable.create(
-            str(folder),
+            folder.as_uri(),
             schema=stored_schema(table),
             partition_by=list(PARTITION),
             name=f"rlx {table}",
@@ -154,13 +158,20 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
     """
     folder = table_folder(dataset, table)
     try:
-        delta = DeltaTable(str(folder))
+        delta = DeltaTable(folder.as_uri())
+        actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     except TableNotFoundError as error:
         raise DatasetError(
             f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made"
         ) from error
+    except (DeltaError, OSError) as error:
+        raise DatasetError(
+            f"the log of table {table!r} can't be read ({error})",
+            file=dataset,
+            remedy="Restore it or reconstruct again",
+        ) from error
     found = []
-    for action in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+    for action in actions:
         path = folder / action["path"]
         if not path.is_file():
             raise DatasetError(

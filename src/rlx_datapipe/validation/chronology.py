@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.event import NONE, Flag, Int64Array, Kind
+from rlx_datapipe.core.event import Flag, Int64Array, Kind
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.validation.reading import Stretch
 from rlx_datapipe.validation.result import NAMED_MAX
@@ -30,6 +30,7 @@ class Chronology(Rule):
         self.events = self.misnumbered = self.late = self.stepped_back = self.unexplained = 0
         self.negative_lags = 0
         self._next_id = 0
+        self._last_row: Int64Array = np.full((2, 1), _UNSET, dtype=np.int64)
         self._newest_time = self._newest_update = _UNSET
         self._lags = [np.iinfo(np.int64).max, _UNSET]
         self._named: list[int] = []
@@ -55,11 +56,15 @@ class Chronology(Rule):
         self._newest_time = int(newest[-1])
         updates = np.where(stretch.kind == Kind.BOOK_DELTA, stretch.update_id, _UNSET)
         leading = np.maximum.accumulate(np.concatenate(([self._newest_update], updates)))
-        follows = (stretch.kind == Kind.BOOK_DELTA) & (updates >= leading[:-1]) & (updates != NONE)
+        follows = (updates >= leading[:-1]) & (updates != _UNSET)
         self._newest_update = int(leading[-1])
+        # Rows of one message share its time: a step inside a message is no step of the clock.
+        before = np.concatenate((self._last_row, np.stack([times, updates])), axis=1)
+        torn = (np.diff(before[0]) != 0) & (np.diff(before[1]) == 0) & (updates != _UNSET)
+        self._last_row = before[:, -1:]
         late = back & stretch.has(Flag.LATE)
-        stepped = back & ~late & follows
-        unexplained = back & ~late & ~follows
+        stepped = back & ~late & follows & ~torn
+        unexplained = back & ~late & ~stepped
         self.late += int(late.sum())
         self.stepped_back += int(stepped.sum())
         self.unexplained += int(unexplained.sum())
@@ -113,7 +118,7 @@ class Chronology(Rule):
         if self.stepped_back:
             findings.append(
                 self.found(
-                    Severity.NOTE,
+                    Severity.WARN,
                     f"the exchange's clock stepped back under {plural(self.stepped_back, 'row')}",
                 )
             )

@@ -1,22 +1,10 @@
-"""How the book's kernels are compiled, and the one machine instruction they need by name."""
+"""The one machine instruction that the book needs by name: count trailing zeros."""
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function with Numba, cached on disk; plain Python under NUMBA_DISABLE_JIT=1.
-
-    Division by zero is not checked (``error_model="numpy"``): the only divisor in the book is the tick,
-    which is at least 1.
-    """
-    return cast("Callable[P, R]", njit(cache=True, error_model="numpy", nogil=True)(function))
 
 
 def trailing_zeros(word: int) -> int:

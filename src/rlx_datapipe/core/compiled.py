@@ -1,0 +1,46 @@
+"""How kernels are compiled: by Numba, cached on disk under a digest of the sources that they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+from numba import njit
+from numba.core import config
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PACKAGE = Path(__file__).parent.parent
+_HOMES = ("book", "core", "replay", "store")
+"""Folders that hold kernels, or constants that kernels take in."""
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function with Numba, cached on disk; plain Python under NUMBA_DISABLE_JIT=1.
+
+    Numba's own cache sees a change of the file that a kernel stands in, but not of the constants and
+    kernels that it takes from other files: after an upgrade it could run old code without a word. So the
+    cache lies in a folder that is named by a digest of the sources.
+
+    Division by zero is not checked (``error_model="numpy"``): no kernel divides by what comes from outside.
+    """
+    if config.DISABLE_JIT:
+        return function
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(Path(before or _PACKAGE / "__pycache__") / f"kernels-{_source_digest()}")
+    try:
+        return cast("Callable[P, R]", njit(cache=True, error_model="numpy", nogil=True)(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+@cache
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for home in _HOMES for path in (_PACKAGE / home).glob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
