@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.sequence import SequenceRule
@@ -83,7 +83,8 @@ def said(outcome: Outcome) -> list[tuple[Any, ...]]:
             names = ("levels_compared", "levels_matched", "levels_missing", "levels_extra")
             extra = [record.measures[name] for name in names] if record.kind == "drift" else []
             if record.kind == "drift":
-                extra += [record.measures["best_price_rms_error"], record.measures["depth_error"]]
+                errors = (record.measures[name] for name in ("best_price_rms_error", "depth_error"))
+                extra += [math.nan if error is None else error for error in errors]
             told.append((record.kind, record.from_event_id, record.to_event_id, *extra))
     return told
 
@@ -95,8 +96,6 @@ def counted(outcome: Outcome, kind: str) -> int:
 
 def book_at(outcome: Outcome, event: int) -> list[list[tuple[int, int]]] | None:
     """The book after an event from the last full book and the deltas since; None where there is none."""
-    from rlx_datapipe.core.event import Field, Flag, Kind, Side
-
     if outcome.flags[event] & Flag.BOOK_INVALID:
         return None
     at, _, levels, _ = [frame for frame in outcome.keyframes if frame[0] <= event][-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,12 +36,12 @@ class Stated:
         self.high = max(asks) if len(asks) in CUTS else NO_LIMIT
         self.cut = tuple(len(side) in CUTS for side in self.sides)
 
-    def knows(self, price: int) -> bool:
-        return self.low <= price <= self.high
+    def knows(self, side: int, price: int) -> bool:
+        return price >= self.low if side == Side.BID else price <= self.high
 
     def follow(self, message: Message) -> None:
         """Go on by one delta, where the statement knows the book."""
-        put(self.sides, [level for level in message.levels if self.knows(level[1])])
+        put(self.sides, [level for level in message.levels if self.knows(level[0], level[1])])
 
 
 def put(sides: Sides, levels: Any) -> None:
@@ -263,7 +264,7 @@ class Twin:
         assert self.book is not None
         low, high = max(self.known[0], stated.low), min(self.known[1], stated.high)
         ours, theirs = (
-            {(side, price): q for side in Side for price, q in sides[side].items() if low <= price <= high}
+            {(side, p): q for side in Side for p, q in sides[side].items() if (p <= high if side else p >= low)}
             for sides in (self.book, stated.sides)
         )
         both = ours.keys() & theirs.keys()
@@ -274,12 +275,13 @@ class Twin:
             for side, (a, b) in enumerate(zip(self.book, stated.sides, strict=True))
             if a and b
         ]
-        rms = (sum(x * x for x in best) / 2) ** 0.5 if len(best) == 2 else None
+        rms = (sum(x * x for x in best) / 2) ** 0.5 if len(best) == 2 else math.nan
         total = sum(theirs.values())
-        depth = abs(sum(ours.values()) - total) / total if total else None
+        depth = abs(sum(ours.values()) - total) / total if total else math.nan
         self.said.append(("drift", event, event, len(both) + missing + extra, matched, missing, extra, rms, depth))
         corrected: Sides = tuple(  # type: ignore[assignment]
-            {p: q for p, q in self.book[side].items() if not stated.knows(p)} | stated.sides[side] for side in Side
+            {p: q for p, q in self.book[side].items() if not stated.knows(side, p)} | stated.sides[side]
+            for side in Side
         )
         changed = corrected != self.book
         self.book = corrected
@@ -287,9 +289,7 @@ class Twin:
         return changed
 
     def widen(self, stated: Stated) -> None:
-        low, high = self.known
-        apart = stated.low > high or stated.high < low
-        self.known = (stated.low, stated.high) if apart else (min(low, stated.low), max(high, stated.high))
+        self.known = (min(self.known[0], stated.low), max(self.known[1], stated.high))
 
     def show(self) -> None:
         """Take the best prices from the book, and what is odd about them."""

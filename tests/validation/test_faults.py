@@ -160,6 +160,22 @@ def test_a_tampered_row_is_found_by_its_rule(fault: str, tmp_path: Path) -> None
     assert weighty(report) == rules, report.findings
 
 
+def test_a_whole_message_may_step_back_with_the_exchanges_clock(tmp_path: Path) -> None:
+    dataset = rebuilt(tmp_path, market())
+
+    def change(rows: pa.Table) -> pa.Table:
+        ids, times = rows["update_id"].fill_null(-1).to_numpy(), rows["origin_time"].to_numpy().copy()
+        times[ids == ids.max()] -= 10**9
+        at = rows.schema.get_field_index("origin_time")
+        return rows.set_column(at, rows.schema.field(at), pa.array(times))
+
+    tamper(dataset, "events", change)
+    report = validate(dataset)
+    assert report.verdict == "pass"
+    assert weighty(report, "warn") == {"chronology"}
+    assert measures(report, "chronology")["clock_stepped_back"] > 1
+
+
 def test_a_number_out_of_range_is_counted_not_fatal(tmp_path: Path) -> None:
     dataset = rebuilt(tmp_path, market())
     tamper(dataset, "events", with_value("quantity", ROW, Decimal(10) ** 19))

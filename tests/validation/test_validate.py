@@ -9,6 +9,7 @@ import pytest
 from tests.validation.harness import PlainOracle, capture, lines_of, market, measures, rebuilt, weighty
 
 from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.pipeline.export import export
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.validate import validate
 from rlx_datapipe.simulation import faults
@@ -87,6 +88,26 @@ def test_several_chains_are_summed(tmp_path: Path) -> None:
     gates = [finding for finding in report.findings if finding.severity == "gate"]
     assert {finding.measures["exchange"] for finding in gates} == {"BINANCE_FUTURES"}
     assert validate(tmp_path / "both", "BINANCE/BTCUSDT").verdict == "pass"
+
+
+def test_an_archive_that_proves_no_sequence_is_proven_by_a_golden(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    export(rebuilt(tmp_path, market()), lake)
+    reconstruct(lake, tmp_path / "again")
+    alone = validate(tmp_path / "again")
+    assert alone.verdict == "pass"
+    assert alone.oracle == {"compared": 0, "equal": 0, "source": "no quotes", "differing": []}
+    assert "would not show" in next(rule.headline for rule in alone.rules if rule.name == "sequence")
+    report = validate(tmp_path / "again", golden=tmp_path / "capture.gz")
+    assert report.verdict == "pass"
+    assert report.oracle["equal"] == report.oracle["compared"] > 45
+    sequence, rows = measures(report, "sequence"), measures(report, "decimal_round_trip")
+    assert sequence["unprovable"]
+    assert sequence["links_checked"] == report.oracle["compared"] - 1
+    assert sequence["links_broken"] == 0
+    assert rows["update_groups"]["compared"] > 45
+    assert rows["trades"]["compared"] == 0
+    assert not weighty(report, "warn")
 
 
 def test_a_symbol_that_is_not_there_is_refused(tmp_path: Path) -> None:

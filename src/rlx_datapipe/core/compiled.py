@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+import numba
 from numba import njit
-from numba.core import config
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+config: Any = numba.config
 
 _PACKAGE = Path(__file__).parent.parent
 _HOMES = ("book", "core", "replay", "store")

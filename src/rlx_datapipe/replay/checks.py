@@ -6,7 +6,7 @@ import numpy as np
 
 from rlx_datapipe.book.kernels import level_count, top_levels
 from rlx_datapipe.core.compiled import kernel
-from rlx_datapipe.core.event import Field, Flag, Int64Array, Side
+from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Side
 from rlx_datapipe.replay.control import DROPPED, NO_LIMIT, Mode, Word
 
 _CUTS = (5, 10, 20, 25, 50, 100, 400, 500, 1000, 5000)
@@ -16,6 +16,12 @@ _CUTS = (5, 10, 20, 25, 50, 100, 400, 500, 1000, 5000)
 def is_cut(levels: int) -> bool:
     """Whether a snapshot side of so many levels was probably cut there by the venue's limit."""
     return levels in _CUTS
+
+
+@kernel
+def levels_stop(events: Int64Array, start: int, stop: int) -> int:
+    """Column behind the last level of the snapshot; one without levels has a row that is none."""
+    return start if events[Field.PRICE, start] == NONE else stop
 
 
 @kernel
@@ -56,13 +62,15 @@ def check_passes(
     if stated < control[Word.LAST_ID]:
         control[Word.STALE_CHECKS] += 1
     else:
-        bids = bid_rows(events, start, stop)
+        end = levels_stop(events, start, stop)
+        bids = bid_rows(events, start, end)
+        asks = end - start - bids
         if not (
             _side_equal(events, start, bids, book, Side.BID)
-            and _side_equal(events, start + bids, stop - start - bids, book, Side.ASK)
+            and _side_equal(events, start + bids, asks, book, Side.ASK)
         ):
             return False
-        low, high = stated_low(events, start, bids), stated_high(events, stop, stop - start - bids)
+        low, high = stated_low(events, start, bids), stated_high(events, end, asks)
         widen_known(control, low, high)
         control[Word.CHECKS] += 1
     flags[start:stop] = DROPPED
@@ -84,10 +92,9 @@ def _side_equal(events: Int64Array, start: int, count: int, book: Int64Array, si
 
 @kernel
 def widen_known(control: Int64Array, low: int, high: int) -> None:
-    """Join the stated range to the known depth; a range apart from it replaces it."""
-    if low <= control[Word.KNOWN_HIGH] and high >= control[Word.KNOWN_LOW]:
-        control[Word.KNOWN_LOW] = min(low, control[Word.KNOWN_LOW])
-        control[Word.KNOWN_HIGH] = max(high, control[Word.KNOWN_HIGH])
-    else:
-        control[Word.KNOWN_LOW] = low
-        control[Word.KNOWN_HIGH] = high
+    """Join what was stated to the known depth: bids down to ``low``, asks up to ``high``.
+
+    A side once known so far stays known, wherever the market goes: deltas tell each change of it.
+    """
+    control[Word.KNOWN_LOW] = min(low, control[Word.KNOWN_LOW])
+    control[Word.KNOWN_HIGH] = max(high, control[Word.KNOWN_HIGH])

@@ -19,7 +19,8 @@ class Drift:
     other way round, the rest of those compared differ in quantity. ``learned`` levels are stated beyond the
     depth that was known: no error. ``best_price_rms_error`` is relative: the root of the mean square of
     (rebuilt - stated) / stated over both best prices; NaN where a side is empty. ``depth_error`` is
-    |rebuilt - stated| / stated total quantity in the band. The band is ``low`` to ``high`` in scaled prices.
+    |rebuilt - stated| / stated total quantity in the band, NaN where that is 0. The band is the bids down to
+    ``low`` and the asks up to ``high``, scaled prices.
     """
 
     compared: int
@@ -39,7 +40,7 @@ class Drift:
 
 
 def measure_drift(book: Levels, stated: Levels, low: int, high: int) -> Drift:
-    """Compare book and statement within the prices from ``low`` to ``high``, which both cover."""
+    """Compare the bids down to ``low`` and the asks up to ``high``, which book and statement both cover."""
     ours, theirs = _within(book, low, high), _within(stated, low, high)
     bids = _side(ours.bid_prices, ours.bid_quantities, theirs.bid_prices, theirs.bid_quantities)
     asks = _side(ours.ask_prices, ours.ask_quantities, theirs.ask_prices, theirs.ask_quantities)
@@ -59,8 +60,7 @@ def measure_drift(book: Levels, stated: Levels, low: int, high: int) -> Drift:
 
 
 def _within(levels: Levels, low: int, high: int) -> Levels:
-    bids = (levels.bid_prices >= low) & (levels.bid_prices <= high)
-    asks = (levels.ask_prices >= low) & (levels.ask_prices <= high)
+    bids, asks = levels.bid_prices >= low, levels.ask_prices <= high
     return Levels(
         levels.bid_prices[bids],
         levels.bid_quantities[bids],

@@ -8,7 +8,7 @@ from rlx_datapipe.book.kernels import best_price, best_quantity
 from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Side
 from rlx_datapipe.core.sequence import Link
-from rlx_datapipe.replay.control import Mode, Note, Word
+from rlx_datapipe.replay.control import NO_LIMIT, Mode, Note, Word
 
 
 class Act(IntEnum):
@@ -123,7 +123,9 @@ def publish_best(control: Int64Array, book: Int64Array, notes: Int64Array, time:
         if state != 0:
             control[Word.ODD_SINCE_EVENT] = control[Word.NEXT_EVENT]
             control[Word.ODD_SINCE_TIME] = time
-    if (bid != NONE and bid < control[Word.KNOWN_LOW]) or (ask != NONE and ask > control[Word.KNOWN_HIGH]):
+    # Beyond the known depth an empty side is as unknown as a price.
+    low, high = control[Word.KNOWN_LOW], control[Word.KNOWN_HIGH]
+    if max(bid, 0) < low or (ask if ask != NONE else NO_LIMIT) > high:
         state |= Flag.BEYOND_KNOWN
     control[Word.STATE_FLAGS] = state
 

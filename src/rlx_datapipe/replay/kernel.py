@@ -144,6 +144,8 @@ def _note_silence(time: int, control: Int64Array, notes: Int64Array) -> None:
     if last != NONE and time - last > control[Word.SILENCE]:
         following = control[Word.NEXT_EVENT]
         write_note(control, notes, Note.SILENCE, following - 1, following, last, time, 0, 0)
+        # The group may have to begin again, when the book needs room.
+        control[Word.LAST_ORDER_TIME] = time
 
 
 @kernel
@@ -251,9 +253,11 @@ def lose_book(events: Int64Array, start: int, control: Int64Array, notes: Int64A
         control[Word.SEEN_ID] = NONE
     write_note(control, notes, kind, event - 1, event, control[Word.LAST_TIME], time, expected, found)
     close_odd_state(control, notes, time)
-    control[Word.INVALID_SINCE_EVENT], control[Word.INVALID_SINCE_TIME] = event, time
+    if control[Word.MODE] != Mode.UNSYNCED:
+        control[Word.INVALID_SINCE_EVENT], control[Word.INVALID_SINCE_TIME] = event, time
     control[Word.MODE] = Mode.UNSYNCED
     control[Word.PENDING_ID] = NONE
+    control[Word.SAMPLE_DUE] = 0
     for i in range(4):
         control[Word.BID_PRICE + i] = NONE
     control[Word.STATE_FLAGS] = Flag.BOOK_INVALID

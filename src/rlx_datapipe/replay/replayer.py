@@ -111,10 +111,12 @@ class EventReplayer:
         """Do what the kernel came back for; the column to go on from."""
         control = self.control
         self._drain_notes()
+        if control[Word.PENDING_ID] == NONE:
+            self._pending = None
         if status in (Status.GROW, Status.REGRID):
             self.engine.make_room(int(status), int(events[Field.PRICE, control[Word.GROUP_START]]))
         elif status == Status.SNAPSHOT:
-            return self._snapshot(events, at, best, flags)
+            at = self._snapshot(events, at, best, flags)
         elif status == Status.GAP_UNDER_SNAPSHOT:
             self._bridge_gap(events, at)
         elif self._pending is not None and control[Word.LAST_ID] >= self._pending.update_id:
@@ -132,8 +134,10 @@ class EventReplayer:
         statement = Statement(events, start, stop)
         sampled = bool(events[Field.FLAGS, start] & Flag.SAMPLED)
         unsynced = control[Word.MODE] == Mode.UNSYNCED
+        flags[stop - 1] = Flag.GROUP_END
+        control[Word.LAST_ORDER_TIME] = events[Field.ORDER_TIME, start]
         if statement.update_id < control[Word.SEEN_ID if unsynced else Word.LAST_ID]:
-            flags[start:stop] = Flag.NOT_APPLIED
+            flags[start:stop] |= Flag.NOT_APPLIED
             self._publish(events, start, stop, best, flags)
             self._quality.append(_stale(statement, int(control[Word.NEXT_EVENT]) - 1))
             return stop
@@ -151,12 +155,13 @@ class EventReplayer:
             self._quality.append(self._resynced(event, time, stop - start))
             control[Word.MODE] = Mode.LOADED
         else:
-            self._quality.append(drift_record(resynchronise(self.engine, control, statement), event, time))
+            drift, _ = resynchronise(self.engine, control, statement)
+            self._quality.append(drift_record(drift, event, time))
+            if statement.update_id > control[Word.LAST_ID]:
+                control[Word.MODE] = Mode.LOADED
         control[Word.LAST_ID] = statement.update_id
         publish_best(control, self.engine.state, self._notes, time)
         self._publish(events, stop - 1, stop, best, flags)
-        flags[stop - 1] |= Flag.GROUP_END
-        control[Word.LAST_ORDER_TIME] = events[Field.ORDER_TIME, stop - 1]
         self._keyframe()
         return stop
 
@@ -172,10 +177,10 @@ class EventReplayer:
         self._pending = None
         control[Word.PENDING_ID] = NONE
         event, time = int(control[Word.NEXT_EVENT]) - 1, int(control[Word.LAST_TIME])
-        drift = resynchronise(self.engine, control, statement)
+        drift, changes = resynchronise(self.engine, control, statement)
         self._quality.append(drift_record(drift, event, time))
         publish_best(control, self.engine.state, self._notes, time)
-        if not drift.is_exact or drift.learned:
+        if changes:
             self._keyframe()
 
     def _bridge_gap(self, events: Int64Array, at: int) -> None:

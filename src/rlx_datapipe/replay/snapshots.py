@@ -9,7 +9,7 @@ from rlx_datapipe.book.quotes import Levels
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Side
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
-from rlx_datapipe.replay.checks import bid_rows, stated_high, stated_low, widen_known
+from rlx_datapipe.replay.checks import bid_rows, levels_stop, stated_high, stated_low, widen_known
 from rlx_datapipe.replay.control import NO_LIMIT, Word
 from rlx_datapipe.replay.drift import Drift, measure_drift
 
@@ -18,6 +18,7 @@ class Statement:
     """The venue's own statement of the book: a snapshot, brought up to date by later deltas."""
 
     def __init__(self, events: Int64Array, start: int, stop: int) -> None:
+        stop = int(levels_stop(events, start, stop))
         bids = int(bid_rows(events, start, stop))
         self.update_id = int(events[Field.UPDATE_ID, start])
         self.low = int(stated_low(events, start, bids))
@@ -31,8 +32,12 @@ class Statement:
         """Bring the statement to the update id of a delta group, int64 (FIELDS, n)."""
         rows = (Field.SIDE, Field.PRICE, Field.QUANTITY)
         for side, price, quantity in zip(*(group[row].tolist() for row in rows), strict=True):
-            if price != NONE and self.low <= price <= self.high:
+            if price != NONE and self.covers(side, price):
                 self._sides[side][price] = quantity
+
+    def covers(self, side: int, price: int) -> bool:
+        """Whether the statement knows this level: bids down to ``low``, asks up to ``high``."""
+        return price >= self.low if side == Side.BID else price <= self.high
 
     def levels(self) -> Levels:
         """The stated levels, best first."""
@@ -52,26 +57,30 @@ def initialise(engine: OrderBookEngine, control: Int64Array, statement: Statemen
     control[Word.KNOWN_LOW], control[Word.KNOWN_HIGH] = statement.low, statement.high
 
 
-def resynchronise(engine: OrderBookEngine, control: Int64Array, statement: Statement) -> Drift:
-    """Measure the drift, then make the book equal to the statement where that covers it; the drift."""
+def resynchronise(engine: OrderBookEngine, control: Int64Array, statement: Statement) -> tuple[Drift, bool]:
+    """Make the book equal to the statement where that covers it; the drift, and whether that changed the book.
+
+    Drift is measured where both know the book; what deltas built beyond that may have to change as well.
+    """
     book, stated = engine.levels(), statement.levels()
     low, high = (
         max(statement.low, int(control[Word.KNOWN_LOW])),
         min(statement.high, int(control[Word.KNOWN_HIGH])),
     )
     drift = measure_drift(book, stated, low, high)
-    if not drift.is_exact or drift.learned:
+    changes = not measure_drift(book, stated, statement.low, statement.high).is_exact
+    if changes:
         for side, ours, theirs in (
             (Side.BID, book.bid_prices, stated.bid_prices),
             (Side.ASK, book.ask_prices, stated.ask_prices),
         ):
-            inside = ours[(ours >= statement.low) & (ours <= statement.high)]
-            for price in np.setdiff1d(inside, theirs).tolist():
-                engine.set_level(side, price, 0)
+            for price in np.setdiff1d(ours, theirs).tolist():
+                if statement.covers(side, price):
+                    engine.set_level(side, price, 0)
         engine.apply(np.full(len(stated.bid_prices), Side.BID), stated.bid_prices, stated.bid_quantities)
         engine.apply(np.full(len(stated.ask_prices), Side.ASK), stated.ask_prices, stated.ask_quantities)
     widen_known(control, statement.low, statement.high)
-    return drift
+    return drift, changes
 
 
 def drift_record(drift: Drift, event: int, time: int) -> Quality:

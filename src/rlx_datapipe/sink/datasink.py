@@ -38,8 +38,6 @@ class DataSink:
         chain = (instrument.exchange, instrument.symbol)
         self._tables = {name: ChainTable(dataset, name, *chain) for name in TABLES}
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
-        self._rows: dict[str, list[pa.Table]] = {name: [] for name in TABLES}
-        self._times: dict[str, list[Int64Array]] = {name: [] for name in TABLES}
         self._newest = dict.fromkeys(TABLES, 0)
         self._epoch = 0
         self.quarantine = Quarantine(dataset, *chain)
@@ -95,17 +93,11 @@ class DataSink:
             times = np.maximum.accumulate(np.maximum(times, self._newest[table]))
             self._newest[table] = int(times[-1])
             self._digests[table].update(rows)
-            self._rows[table].append(rows)
-            self._times[table].append(times)
+            self._tables[table].append(rows, times, self._epoch)
 
     def _end_epoch(self, facts: dict[str, Any] | None = None) -> None:
-        written = {}
-        for name in TABLES:
-            if self._rows[name]:
-                rows = pa.concat_tables(self._rows[name])
-                written[name] = self._tables[name].write(rows, np.concatenate(self._times[name]), self._epoch)
-            self._rows[name], self._times[name] = [], []
+        written = {name: table.close_files() for name, table in self._tables.items()}
         told = {"epoch": self._epoch, "rows": self.rows, **(facts or {})}
         for name in TABLES:
-            self._tables[name].commit(written.get(name, []), self._epoch, told)
+            self._tables[name].commit(written[name], self._epoch, told)
         self._epoch += 1

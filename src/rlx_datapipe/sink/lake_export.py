@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.event import Flag, Int64Array, Kind
 from rlx_datapipe.core.schema import BOOKS, EVENTS
-from rlx_datapipe.store.files import publish, publish_bytes, unwritable
+from rlx_datapipe.store.files import publish_bytes, publishing, unwritable
 from rlx_datapipe.venues import crypto_lake as lake
 
 Batch: TypeAlias = pa.RecordBatch | pa.Table
@@ -66,10 +66,10 @@ class _Writer:
         if path.exists():
             raise OutputError("a file of this name is there already", file=path)
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.rows")
+        self._publication = publishing(path)
+        self.temporary = self._publication.__enter__()
         self._held = schema.empty_table()
         with _telling(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = pq.ParquetWriter(self.temporary, schema, compression="snappy")
 
     def append(self, rows: pa.Table) -> None:
@@ -84,15 +84,12 @@ class _Writer:
             self._file.close()
 
     def publish(self) -> None:
-        publish(self.path, self._move)
+        self._publication.__exit__(None, None, None)
 
     def discard(self) -> None:
         with suppress(OSError):
             self._file.close()
         self.temporary.unlink(missing_ok=True)
-
-    def _move(self, to: Path) -> None:
-        self.temporary.replace(to)
 
     def _write(self, count: int) -> None:
         with _telling(self.path):

@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rlx_datapipe.core.errors import OutputError
 
 
-def publish(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, sync it, and give it its name.
+@contextmanager
+def publishing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write; after the block the file is synced and gets its name.
 
     Raises
     ------
     OutputError
-        When the name is taken, or the folder can't be written.
+        When the name is taken, or the system refuses to write.
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        write(temporary)
+        yield temporary
         _sync(temporary)
         # A hard link refuses to replace what is there; a rename would not.
         os.link(temporary, path)
         temporary.unlink()
         _sync(path.parent)
     except FileExistsError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise OutputError("a file of this name is there already", file=path) from error
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise unwritable(path, error) from error
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """Publish ``content`` as a file, whole or not at all; errors as `publish`."""
-    publish(path, lambda temporary: _write_all(temporary, content))
+    """Publish ``content`` as a file, whole or not at all; errors as `publishing`."""
+    with publishing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
@@ -49,9 +52,10 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     )
 
 
-def _write_all(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
+def _discard(path: Path) -> None:
+    # What made the writing fail may forbid this too; the first error is the one to tell.
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

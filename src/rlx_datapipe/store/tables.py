@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -16,18 +17,14 @@ from deltalake.transaction import AddAction, RemoveAction
 from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, stored_schema
-from rlx_datapipe.store.files import publish
 from rlx_datapipe.store.layout import partition_folder, table_folder
+from rlx_datapipe.store.parts import PartFile
 
 NS_PER_DAY = 86_400_000_000_000
-# Statistics serve to skip files: ids and times do, decimals never did (they cost a quarter of the speed).
-_STATISTICS = ("event_id", "from_event_id", "update_id", "origin_time", "received_time", "from_time")
-_DELTA_ENCODED = ("event_id", "origin_time", "received_time", "update_id", "trade_id")
-_DICTIONARY = ("event_type", "side", "flags", "kind", "severity", "detail")
 
 
 class ChainTable:
-    """One table of one chain (exchange and symbol): write files, then commit them.
+    """One table of one chain (exchange and symbol): rows become files, and an epoch's files one log entry.
 
     Parameters
     ----------
@@ -42,32 +39,50 @@ class ChainTable:
     def __init__(self, dataset: Path, table: str, exchange: str, symbol: str) -> None:
         self.table, self.exchange, self.symbol = table, exchange, symbol
         self._folder = table_folder(dataset, table)
+        self._part: PartFile | None = None
+        self._day = 0
+        self._written: list[AddAction | RemoveAction] = []
 
-    def write(self, rows: pa.Table, times: Int64Array, epoch: int) -> list[AddAction | RemoveAction]:
-        """Publish one Parquet file per UTC date of ``times`` (ns, shape (n,)); the log entries to commit.
+    def append(self, rows: pa.Table, times: Int64Array, epoch: int) -> None:
+        """Add rows to the files of an epoch, one file per UTC date of ``times`` (ns, shape (n,), rising).
 
-        Rows keep their order; the file's name tells its epoch, so that a repeated epoch can't hide.
+        The file's name tells its epoch, so that a repeated epoch can't hide.
         """
-        actions: list[AddAction | RemoveAction] = []
         days = times // NS_PER_DAY
         for day in dict.fromkeys(days.tolist()):
-            part = rows.filter(pa.array(days == day)) if len(days) and (days != day).any() else rows
-            actions.append(self._write_file(part, day, epoch))
-        return actions
+            start, stop = np.searchsorted(days, [day, day + 1])
+            if self._part is None or self._day != day:
+                self._close_part()
+                self._day = day
+                self._part = PartFile(self._folder / self._name(day, epoch), SCHEMAS[self.table])
+            self._part.append(rows.slice(start, stop - start))
 
-    def _write_file(self, rows: pa.Table, day: int, epoch: int) -> AddAction:
-        text = datetime.fromtimestamp(day * 86_400, tz=UTC).date().isoformat()
-        name = f"{partition_folder(self.exchange, self.symbol, text)}/epoch-{epoch:010d}.parquet"
-        path = self._folder / name
-        publish(path, lambda temporary: _write_parquet(rows, temporary))
-        return AddAction(
-            path=name,
-            size=path.stat().st_size,
-            partition_values={"exchange": self.exchange, "symbol": self.symbol, "date": text},
-            modification_time=day * 86_400_000,
-            data_change=True,
-            stats=json.dumps(_statistics(rows)),
+    def close_files(self) -> list[AddAction | RemoveAction]:
+        """Publish what was appended since the last call; the log entries to commit."""
+        self._close_part()
+        written, self._written = self._written, []
+        return written
+
+    def _name(self, day: int, epoch: int) -> str:
+        return f"{partition_folder(self.exchange, self.symbol, _date_text(day))}/epoch-{epoch:010d}.parquet"
+
+    def _close_part(self) -> None:
+        if self._part is None:
+            return
+        self._part.close()
+        path = self._part.path
+        values = {"exchange": self.exchange, "symbol": self.symbol, "date": _date_text(self._day)}
+        self._written.append(
+            AddAction(
+                path=path.relative_to(self._folder).as_posix(),
+                size=path.stat().st_size,
+                partition_values=values,
+                modification_time=self._day * 86_400_000,
+                data_change=True,
+                stats=json.dumps(self._part.statistics()),
+            )
         )
+        self._part = None
 
     def commit(self, actions: list[AddAction | RemoveAction], epoch: int, facts: dict[str, Any]) -> None:
         """Add files by one log entry that carries ``facts`` (JSON values) and the epoch of the chain."""
@@ -103,33 +118,8 @@ def create_table(folder: Path, table: str) -> DeltaTable:
         )
 
 
-def _write_parquet(rows: pa.Table, path: Path) -> None:
-    names = rows.schema.names
-    pq.write_table(
-        rows,
-        path,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=[name for name in names if name in _DICTIONARY],
-        column_encoding={name: "DELTA_BINARY_PACKED" for name in names if name in _DELTA_ENCODED},
-        write_statistics=[name for name in names if name in _STATISTICS],
-        write_page_checksum=True,
-        row_group_size=131_072,
-        store_schema=True,
-    )
-
-
-def _statistics(rows: pa.Table) -> dict[str, Any]:
-    told: dict[str, Any] = {"numRecords": rows.num_rows, "minValues": {}, "maxValues": {}, "nullCount": {}}
-    for name in _STATISTICS:
-        if name in rows.schema.names:
-            column = rows.column(name)
-            told["nullCount"][name] = column.null_count
-            if column.null_count < len(column):
-                values = column.drop_null().to_numpy()
-                told["minValues"][name] = int(values.min())
-                told["maxValues"][name] = int(values.max())
-    return told
+def _date_text(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def digest_name(table: str, exchange: str, symbol: str) -> str:

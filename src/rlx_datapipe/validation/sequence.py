@@ -103,7 +103,9 @@ class Sequence(Rule):
             "golden_breaks": golden_breaks,
         }
         headline = f"{plural(self.gaps, 'gap')} on record; "
-        if self._golden is None:
+        if self._golden is None and measures["unprovable"]:
+            headline += "the source names no predecessors, so a missing message would not show."
+        elif self._golden is None:
             headline += "not recounted (no golden messages with their first or previous ids)."
         else:
             headline += f"{self.links_checked - self.breaks:,} of {plural(self.links_checked, 'link')} hold."

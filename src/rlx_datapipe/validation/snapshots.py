@@ -49,7 +49,7 @@ class SnapshotEquality(Rule):
         if not snapshots:
             return Outcome("No later snapshot to compare with.", measures, skipped=True)
         headline = f"{exact + equal:,} of {plural(snapshots, 'later snapshot')} equal the rebuilt book"
-        headline += f"; {matched:,} of {plural(compared, 'level')} matched." if compared else "."
+        headline += f"; where levels were counted, {matched:,} of {compared:,} matched." if compared else "."
         return Outcome(
             headline, measures, self._findings(snapshots - exact - equal, price_error, depth_error)
         )

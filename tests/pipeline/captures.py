@@ -1,0 +1,47 @@
+"""Captures of the seeded market for the tests of the line, and what is read from their datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rlx_datapipe.core.event import Flag
+from rlx_datapipe.simulation.capture_file import write_capture
+from rlx_datapipe.simulation.config import MarketConfig
+from rlx_datapipe.simulation.market import simulate
+from rlx_datapipe.store.dataset import Dataset
+
+Fault = Callable[[Iterable[bytes]], Iterator[bytes]]
+
+SPOT = MarketConfig(duration_s=20, orders_per_s=400, levels=200, snapshot_every_s=5)
+"""Snapshots of the whole book, every five seconds, so that nothing in it is ever unknown."""
+USDM = MarketConfig(duration_s=15, orders_per_s=400, levels=200, venue="binance-usdm", snapshot_every_s=5)
+CUT = MarketConfig(duration_s=20, orders_per_s=400, levels=700, snapshot_levels=400)
+"""One snapshot, which shows 400 of about 700 levels a side."""
+
+
+def capture(path: Path, config: MarketConfig = SPOT, *faults: Fault) -> Path:
+    """Write a simulated capture with some faults planted."""
+    lines: Iterable[bytes] = simulate(config)
+    for fault in faults:
+        lines = fault(lines)
+    write_capture(lines, path)
+    return path
+
+
+def lines_of(config: MarketConfig = SPOT) -> list[bytes]:
+    """The lines of a simulated capture."""
+    return list(simulate(config))
+
+
+def flagged(dataset: Dataset, flag: Flag) -> list[int]:
+    """Ids of the events that carry a flag."""
+    events = dataset.events.select("event_id", "flags").collect()
+    return [event for event, flags in events.iter_rows() if flags & flag]
+
+
+def kinds(dataset: Dataset) -> dict[str, int]:
+    """Rows of ``quality`` by kind."""
+    rows: dict[str, Any] = dict(dataset.quality.group_by("kind").len().collect().iter_rows())
+    return rows

@@ -1,0 +1,34 @@
+"""The tests of replay and of units again, once as plain Python and once with every array access checked."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INSIDE = "RLX_REPLAY_TESTS_INSIDE"
+HERE = Path(__file__).parent
+TESTED = (HERE / "test_against_twin.py", HERE / "test_replayer.py", HERE.parent / "core" / "test_units.py")
+
+
+@pytest.mark.skipif(INSIDE in os.environ, reason="already inside such a run")
+@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+def test_the_kernels_tests_pass_with_the_switch_on(switch: str, tmp_path: Path) -> None:
+    environment = os.environ | {
+        switch: "1",
+        INSIDE: "1",
+        "RLX_REPLAY_EXAMPLES": "4",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *map(str, TESTED)]
+    run = subprocess.run(
+        command,
+        cwd=HERE.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
