@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from rlx_datapipe.cli.progress import progress_bar
-from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say, settings_from
+from rlx_datapipe.cli.terminal import (
+    config_option,
+    give,
+    guarded,
+    json_option,
+    say,
+    settings_from,
+    tell_of_compilation,
+)
 
 
 @click.command()
@@ -30,6 +38,7 @@ def demo(out: Path, seed: int, duration_s: int, config: Path | None, as_json: bo
     from rlx_datapipe.pipeline.demo import demo as run
 
     settings = settings_from(config)
+    tell_of_compilation()
     with progress_bar() as on_progress:
         result = run(
             out, seed=seed, duration_s=duration_s, settings=settings, on_step=say, on_progress=on_progress

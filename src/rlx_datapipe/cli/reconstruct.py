@@ -9,7 +9,14 @@ import click
 
 from rlx_datapipe.cli.progress import progress_bar
 from rlx_datapipe.cli.summary import show_reconstruction
-from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, settings_from
+from rlx_datapipe.cli.terminal import (
+    config_option,
+    give,
+    guarded,
+    json_option,
+    settings_from,
+    tell_of_compilation,
+)
 
 
 @click.command()
@@ -47,6 +54,7 @@ def reconstruct(
     from rlx_datapipe.pipeline.reconstruct import reconstruct as run
 
     settings = settings_from(config, **given)
+    tell_of_compilation()
     with progress_bar() as on_progress:
         result = run(
             sources,

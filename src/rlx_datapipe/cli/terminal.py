@@ -33,6 +33,14 @@ def give(result: dict[str, Any]) -> None:
     click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
 
 
+def tell_of_compilation() -> None:
+    """Say why the first run takes longer, if this is one."""
+    from rlx_datapipe.core.compiled import is_cached
+
+    if not is_cached("replay_rows"):
+        say("compiling the kernels, once after each installation (some ten seconds)")
+
+
 def settings_from(config: Path | None, **given: Any) -> Settings:
     """Settings from the file, the environment, and the options of the command."""
     return load_settings(config, os.environ, given)

@@ -33,11 +33,20 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     if config.DISABLE_JIT:
         return function
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(Path(before or _PACKAGE / "__pycache__") / f"kernels-{_source_digest()}")
+    config.CACHE_DIR = str(_cache_folder())
     try:
         return cast("Callable[P, R]", njit(cache=True, error_model="numpy", nogil=True)(function))
     finally:
         config.CACHE_DIR = before
+
+
+def is_cached(name: str) -> bool:
+    """Whether a kernel of this name was compiled by an earlier run, from the sources as they are now."""
+    return any(_cache_folder().rglob(f"*.{name}-*.nbi"))
+
+
+def _cache_folder() -> Path:
+    return Path(config.CACHE_DIR or _PACKAGE / "__pycache__") / f"kernels-{_source_digest()}"
 
 
 @cache

@@ -10,11 +10,32 @@ _BEFORE_ALL = np.iinfo(np.int64).min
 _AFTER_ALL = np.iinfo(np.int64).max
 
 
+class DeltaClock:
+    """Order times along a depth feed, never running backwards with its update ids.
+
+    A delta never sorts before a delta with a smaller update id that arrived earlier, even if the exchange's
+    clock stepped back; one that arrived behind a larger id keeps its own time.
+    """
+
+    def __init__(self) -> None:
+        self._newest_id = NONE
+        self._newest_time = _BEFORE_ALL
+
+    def read(self, ids: Int64Array, times: Int64Array) -> Int64Array:
+        """Order times of the next deltas, given their update ids and origin times in arrival order."""
+        highest = np.maximum.accumulate(np.concatenate(([self._newest_id], ids)))
+        # Rows of one message share their id, so "not behind" rather than "ahead".
+        leads = ids >= highest[:-1]
+        led = np.where(leads, times, _BEFORE_ALL)
+        latest = np.maximum.accumulate(np.concatenate(([self._newest_time], led)))
+        self._newest_id, self._newest_time = int(highest[-1]), int(latest[-1])
+        return np.where(leads, latest[1:], times)
+
+
 class Stream:
     """One source of events in arrival order: it dates them and says how far it has come.
 
-    A delta never sorts before a delta with a smaller update id that arrived earlier, even if the exchange's
-    clock stepped back. An event may arrive up to ``horizon_ns`` (exchange time) behind a later one and still
+    Deltas are dated by a `DeltaClock`. An event may arrive up to ``horizon_ns`` (exchange time) behind a later one and still
     find its place; one that comes later than that is put at the earliest place left and flagged LATE. Both
     are decided event by event, so batches can't change them.
     """
@@ -22,8 +43,7 @@ class Stream:
     def __init__(self, horizon_ns: int) -> None:
         self._horizon_ns = horizon_ns
         self._newest_time = _BEFORE_ALL
-        self._newest_id = NONE
-        self._newest_delta_time = _BEFORE_ALL
+        self._deltas = DeltaClock()
         self.is_open = True
 
     @property
@@ -36,7 +56,8 @@ class Stream:
     def date(self, events: Int64Array) -> None:
         """Fill ORDER_TIME of the events, int64 (FIELDS, n), in arrival order; flag what came late."""
         order = events[Field.ORIGIN_TIME].copy()
-        self._keep_deltas_in_sequence(events, order)
+        deltas = np.flatnonzero(events[Field.KIND] == Kind.BOOK_DELTA)
+        order[deltas] = self._deltas.read(events[Field.UPDATE_ID, deltas], order[deltas])
         before = np.maximum.accumulate(np.concatenate(([self._newest_time], order)))
         if before[-1] == _BEFORE_ALL:
             events[Field.ORDER_TIME] = order
@@ -47,19 +68,6 @@ class Stream:
         events[Field.FLAGS, late] |= Flag.LATE
         events[Field.ORDER_TIME] = order
         self._newest_time = int(before[-1])
-
-    def _keep_deltas_in_sequence(self, events: Int64Array, order: Int64Array) -> None:
-        deltas = np.flatnonzero(events[Field.KIND] == Kind.BOOK_DELTA)
-        if not len(deltas):
-            return
-        ids = events[Field.UPDATE_ID, deltas]
-        highest = np.maximum.accumulate(np.concatenate(([self._newest_id], ids)))
-        # Rows of one message share their id, so "not behind" rather than "ahead".
-        leads = ids >= highest[:-1]
-        times = np.where(leads, order[deltas], _BEFORE_ALL)
-        latest = np.maximum.accumulate(np.concatenate(([self._newest_delta_time], times)))
-        order[deltas] = np.where(leads, latest[1:], order[deltas])
-        self._newest_id, self._newest_delta_time = int(highest[-1]), int(latest[-1])
 
 
 class OrderBuffer:

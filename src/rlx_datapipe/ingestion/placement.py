@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, empty_events
+from rlx_datapipe.ingestion.order import DeltaClock
 
 
 class SnapshotPlacer:
@@ -18,6 +19,7 @@ class SnapshotPlacer:
 
     def __init__(self, horizon_ns: int) -> None:
         self._horizon_ns = horizon_ns
+        self._clock = DeltaClock()
         self._ids = np.zeros(0, dtype=np.int64)
         self._times = np.zeros(0, dtype=np.int64)
         self._waiting: list[Int64Array] = []
@@ -26,9 +28,8 @@ class SnapshotPlacer:
         """Date the snapshots of a batch; those that must wait for a delta are held back."""
         deltas = np.flatnonzero(events[Field.KIND] == Kind.BOOK_DELTA)
         timeless = np.flatnonzero(events[Field.ORIGIN_TIME] == NONE)
-        ids, times = events[Field.UPDATE_ID, deltas], events[Field.ORIGIN_TIME, deltas]
-        newest = int(self._times.max(initial=NONE))
-        times = np.maximum.accumulate(np.maximum(times, newest)) if len(times) else times
+        ids = events[Field.UPDATE_ID, deltas]
+        times = self._clock.read(ids, events[Field.ORIGIN_TIME, deltas])
         pieces: list[tuple[int, Int64Array]] = []
         waiting, self._waiting = self._waiting, []
         for rows in waiting:

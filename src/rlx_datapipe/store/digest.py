@@ -4,45 +4,73 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
 Bytes = npt.NDArray[np.uint8]
 
 
-class TableDigest:
-    """Digest of one chain's rows in order: each column is hashed as endless runs of bytes.
+LEAF_ROWS = 65_536
 
-    A column has one run for its validity, one for its lengths (texts and lists) and one for its values
-    (little-endian integers, 16-byte decimals, UTF-8), nulls as zeros. How rows are cut into batches can't
-    matter, because no run mixes two kinds of bytes.
+
+class TableDigest:
+    """Digest of one chain's rows in order, whatever batches and files they come in.
+
+    Rows are taken in leaves of `LEAF_ROWS`, counted from the first row of the chain. In a leaf each column is
+    hashed as runs of bytes: its validity, its lengths (texts and lists), its values (little-endian integers,
+    16-byte decimals, UTF-8; nulls as zeros); no run mixes two kinds of bytes, so batches can't matter. Leaves
+    are chained, each with the digest of all before it, so that a digest can be continued from 32 bytes.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._runs = [[hashlib.sha256() for _ in range(_run_count(field.type))] for field in schema]
+        self._chain = b""
+        self._runs = self._new_runs()
         self.rows = 0
 
     def update(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Add the next rows; columns are taken by name in the order of the schema."""
-        self.rows += batch.num_rows
+        done = 0
+        while done < batch.num_rows:
+            room = LEAF_ROWS - self.rows % LEAF_ROWS
+            part = batch.slice(done, room)
+            self._hash(part)
+            done += part.num_rows
+            self.rows += part.num_rows
+            if self.rows % LEAF_ROWS == 0:
+                self._chain = self._leaf()
+                self._runs = self._new_runs()
+
+    def hexdigest(self) -> str:
+        """Digest of all rows so far, with names and types of the columns, in hex."""
+        head = "".join(f"|{field.name}:{field.type}" for field in self._schema)
+        whole = hashlib.sha256(f"{self.rows}{head}|".encode())
+        whole.update(self._leaf() if self.rows % LEAF_ROWS else self._chain)
+        return whole.hexdigest()
+
+    def _hash(self, batch: pa.RecordBatch | pa.Table) -> None:
         for field, runs in zip(self._schema, self._runs, strict=True):
             column = batch.column(field.name)
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
                 for run, part in zip(runs, _parts(chunk), strict=True):
                     run.update(part.data)
 
-    def hexdigest(self) -> str:
-        """Digest of all rows so far, with names and types of the columns, in hex."""
-        whole = hashlib.sha256(str(self.rows).encode())
-        for field, runs in zip(self._schema, self._runs, strict=True):
-            whole.update(f"|{field.name}:{field.type}:".encode())
-            for run in runs:
-                whole.update(run.digest())
-        return whole.hexdigest()
+    def _leaf(self) -> bytes:
+        """The chain with the present leaf at its end."""
+        leaf = hashlib.sha256(self._chain)
+        for run in (run for runs in self._runs for run in runs):
+            leaf.update(run.digest())
+        return leaf.digest()
+
+    def _new_runs(self) -> list[list[Hash]]:
+        return [[hashlib.sha256() for _ in range(_run_count(field.type))] for field in self._schema]
 
 
 def combine(digests: Mapping[str, str]) -> str:
