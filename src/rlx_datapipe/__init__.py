@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rlx_datapipe.core.config import Settings
@@ -38,7 +38,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Loaded when first used: importing the package must not load Numba, Polars or Arrow.
     if name == "__version__":
         return importlib.import_module("rlx_datapipe.core.version").VERSION

@@ -71,7 +71,9 @@ def plain(record: Quality) -> Quality:
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in record.measures.items()
     }
-    return Quality(**{name: getattr(record, name) for name in record.__struct_fields__} | {"measures": measures})
+    return Quality(
+        **{name: getattr(record, name) for name in record.__struct_fields__} | {"measures": measures}
+    )
 
 
 def said(outcome: Outcome) -> list[tuple[Any, ...]]:

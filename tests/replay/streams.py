@@ -233,7 +233,7 @@ OPS = (
 
 
 @st.composite
-def streams(draw: st.DrawFn, rule: SequenceRule, max_size: int = 60) -> list[Message]:
+def streams(draw: st.DrawFn, rule: SequenceRule, max_size: int = 45) -> list[Message]:
     """Messages in the total order, with gaps, duplicates, resets and snapshots of every kind."""
     market = Market(rule, Random(draw(st.integers(0, 2**32))), draw(st.sampled_from((1, 10))))
     for op in draw(st.lists(st.sampled_from(OPS), min_size=1, max_size=max_size)):

@@ -77,12 +77,14 @@ def test_any_book_is_the_last_full_book_and_the_deltas_since(rule: SequenceRule,
     cadence = Settings(keyframe_events=data.draw(st.sampled_from((2, 1_000))))
     twin = replay_plainly(messages, rule, cadence)
     found = replayed([to_events(messages)], rule, cadence)
-    # A snapshot that closes a gap takes the place of the book after the event before, too late to be published.
+    # A snapshot that closes a gap replaces the book after the event before, which is published already.
     bridged = {words[2] - 1 for words in twin.said if words[0] == "resync"}
     for at, event in enumerate(twin.events):
         if event.flags & Flag.GROUP_END and at not in bridged:
             book = event.book
-            expected = None if book is None else [sorted(book[0].items(), reverse=True), sorted(book[1].items())]
+            expected = (
+                None if book is None else [sorted(book[0].items(), reverse=True), sorted(book[1].items())]
+            )
             assert book_at(found, at) == expected
 
 

@@ -146,44 +146,40 @@ def test_a_best_price_beyond_what_was_stated_is_flagged_until_a_snapshot_reaches
 
 def test_a_side_once_known_stays_known_when_the_market_moves_away() -> None:
     bids = tuple((BID, 99 - at, 1) for at in range(5))
+    asks = tuple((ASK, 101 + at, 1) for at in range(5))
     up = tuple((BID, 200 - at, 1) for at in range(5))
-    moved = delta(6, *up[:4], (ASK, 101, 0), (ASK, 201, 1))
-    found = outcome(snapshot(5, *bids, (ASK, 101, 1)), moved, snapshot(6, *up, (ASK, 201, 1)))
+    gone = [(side, price, 0) for side, price, _ in asks]
+    beyond = tuple((ASK, 201 + at, 1) for at in range(5))
+    found = outcome(snapshot(5, *bids, *asks), delta(6, *gone, *up[:4]), snapshot(6, *up, *beyond))
     told = next(record for record in found.quality if record.kind == "drift")
-    assert (told.measures["levels_compared"], told.measures["levels_missing"]) == (6, 1)
+    # The bids were known all along, down to the first snapshot's; of the asks only those of the first.
+    assert (told.measures["levels_compared"], told.measures["levels_missing"]) == (5, 1)
+    assert found.keyframes[-1][3] == (95, 205)
 
 
-def test_a_level_beyond_the_known_depth_gives_way_to_a_statement() -> None:
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_level_beyond_the_known_depth_gives_way_to_a_statement(pending: bool) -> None:
     asks = tuple((ASK, 101 + at, 1) for at in range(5))
-    wider = ((BID, 99, 1), *asks, *((ASK, 106 + at, 1) for at in range(5)))
-    built = delta(6, *((side, price, 1) for side, price, _ in wider[6:]), (ASK, 108, 7))
-    found = outcome(snapshot(5, (BID, 99, 1), *asks), built, snapshot(6, *wider[:8], *wider[9:], (ASK, 120, 1)))
-    assert (ASK, 108) not in [(ASK, price) for price, _ in found.keyframes[-1][2][1]]
-    only_extra = outcome(
-        snapshot(5, (BID, 99, 1), *asks), delta(6, (ASK, 108, 7)), snapshot(6, (BID, 99, 1), *asks, *wider[6:6])
-    )
-    assert only_extra.keyframes[-1][2][1][-1] == (108, 7)
-    whole = outcome(snapshot(5, (BID, 99, 1), *asks), delta(6, (ASK, 108, 7), asks[0]), snapshot(6, *wider[:5]))
-    assert [price for price, _ in whole.keyframes[-1][2][1]] == [101, 102, 103, 104]
-
-
-def test_a_pending_snapshot_that_shows_a_level_wrong_makes_a_full_book() -> None:
-    asks = tuple((ASK, 101 + at, 1) for at in range(5))
-    found = outcome(
-        snapshot(5, (BID, 99, 1), *asks),
-        delta(6, (ASK, 108, 7)),
-        snapshot(7, (BID, 99, 1), *asks[:4]),
-        delta(8, asks[0], first=7),
-    )
+    built = delta(6, (ASK, 105, 0), (ASK, 108, 7))
+    whole = snapshot(7 if pending else 6, (BID, 99, 1), *asks[:4])
+    found = outcome(snapshot(5, (BID, 99, 1), *asks), built, whole, delta(7, (BID, 99, 1)))
+    told = next(record for record in found.quality if record.kind == "drift")
+    assert told.measures["levels_matched"] == told.measures["levels_compared"] == 5
     assert [price for price, _ in found.keyframes[-1][2][1]] == [101, 102, 103, 104]
-    assert found.keyframes[-1][0] == len(found.flags) - 1
+    assert len(found.keyframes) == 2
+
+
+def test_a_pending_snapshot_that_is_right_changes_nothing() -> None:
+    found = outcome(snapshot(5), snapshot(6), delta(6))
+    assert [record.kind for record in found.quality] == ["resync", "drift"]
+    assert len(found.keyframes) == 1
 
 
 def test_deltas_that_a_sampled_snapshot_has_already_do_not_touch_it() -> None:
     ahead = snapshot(8, (BID, 99, 5), (ASK, 101, 5), flags=Flag.SAMPLED)
-    older = [replace(delta(update, (BID, 99, 1), after_ms=1), first_id=NONE) for update in (6, 8)]
+    older = [replace(delta(update, (BID, 99, 1), after_ms=1), first_id=NONE) for update in (7, 8)]
     newer = replace(delta(9, (ASK, 101, 6), after_ms=1), first_id=NONE)
-    found = outcome(snapshot(5, flags=Flag.SAMPLED), delta(5), ahead, *older, newer, rule=LAKE)
+    found = outcome(snapshot(5, flags=Flag.SAMPLED), delta(6), ahead, *older, newer, rule=LAKE)
     assert found.best[-1] == (99, 5, 101, 6)
     assert [flags & Flag.NOT_APPLIED for flags in found.flags[-3:]] == [Flag.NOT_APPLIED] * 2 + [0]
 
@@ -206,9 +202,10 @@ def test_more_notes_than_the_buffer_holds_are_all_told() -> None:
 @pytest.mark.parametrize(
     ("rule", "first", "previous", "update", "applied"),
     [
-        (SPOT, 6, NONE, 8, True), (SPOT, 4, NONE, 6, True), (SPOT, 5, NONE, 5, False), (SPOT, 7, NONE, 8, None),
-        (FUTURES, 5, 3, 5, True), (FUTURES, 5, 4, 9, True), (FUTURES, 7, 5, 9, True), (FUTURES, 2, 1, 4, False),
-        (FUTURES, 7, 6, 9, None), (LAKE, NONE, NONE, 900, True), (LAKE, NONE, NONE, 5, False),
+        (SPOT, 6, NONE, 8, True), (SPOT, 4, NONE, 6, True), (SPOT, 5, NONE, 5, False),
+        (SPOT, 7, NONE, 8, None), (FUTURES, 5, 3, 5, True), (FUTURES, 5, 4, 9, True),
+        (FUTURES, 7, 5, 9, True), (FUTURES, 2, 1, 4, False), (FUTURES, 7, 6, 9, None),
+        (LAKE, NONE, NONE, 900, True), (LAKE, NONE, NONE, 5, False),
     ],
 )  # fmt: skip
 def test_the_first_delta_after_a_snapshot_obeys_the_published_rule(
@@ -217,7 +214,10 @@ def test_the_first_delta_after_a_snapshot_obeys_the_published_rule(
     """After a snapshot with id 5: applied, dropped as old, or a gap (None)."""
     message = Message(Kind.BOOK_DELTA, START, update, first, previous, ((BID, 100, 1),))
     found = outcome(snapshot(5), message, rule=rule)
-    assert (found.flags[-1] & Flag.NOT_APPLIED == 0, "gap" in kinds(found)) == (applied is True, applied is None)
+    assert (found.flags[-1] & Flag.NOT_APPLIED == 0, "gap" in kinds(found)) == (
+        applied is True,
+        applied is None,
+    )
 
 
 def test_trades_of_one_id_and_time_are_one_and_ids_out_of_turn_are_not_lost() -> None:

@@ -1,4 +1,4 @@
-"""A replay in plain Python: dictionaries, message by message, the published rules; EventReplayer must equal it."""
+"""A replay in plain Python: dictionaries, and the published rules message by message."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ class Twin:
             return
         self.trades.add((message.time, message.trade_id))
         side, price, _ = message.levels[0]
-        off = self.book is not None and not message.flags & Flag.NOT_MARKET and price not in self.book[1 - side]
+        off = (
+            self.book is not None and not message.flags & Flag.NOT_MARKET and price not in self.book[1 - side]
+        )
         self.counts["trade_off_book"] += off
         self.publish(number, message, Flag.OFF_BOOK if off else 0)
 
@@ -264,7 +266,12 @@ class Twin:
         assert self.book is not None
         low, high = max(self.known[0], stated.low), min(self.known[1], stated.high)
         ours, theirs = (
-            {(side, p): q for side in Side for p, q in sides[side].items() if (p <= high if side else p >= low)}
+            {
+                (side, p): q
+                for side in Side
+                for p, q in sides[side].items()
+                if (p <= high if side else p >= low)
+            }
             for sides in (self.book, stated.sides)
         )
         both = ours.keys() & theirs.keys()
@@ -278,7 +285,9 @@ class Twin:
         rms = (sum(x * x for x in best) / 2) ** 0.5 if len(best) == 2 else math.nan
         total = sum(theirs.values())
         depth = abs(sum(ours.values()) - total) / total if total else math.nan
-        self.said.append(("drift", event, event, len(both) + missing + extra, matched, missing, extra, rms, depth))
+        self.said.append(
+            ("drift", event, event, len(both) + missing + extra, matched, missing, extra, rms, depth)
+        )
         corrected: Sides = tuple(  # type: ignore[assignment]
             {p: q for p, q in self.book[side].items() if not stated.knows(side, p)} | stated.sides[side]
             for side in Side

@@ -54,8 +54,11 @@ def _show(state: BookState) -> None:
         return
     screen.print(book_table(state, title))
     low, high = state.known_low_price, state.known_high_price
-    known = f"whole from {_plain(low) if low else 'the bottom'} to {_plain(high) if high else 'the top'}"
-    screen.print(f"[dim]{state.level_counts[0]:,} bid and {state.level_counts[1]:,} ask levels; {known}[/]")
+    bids = f"bids whole down to {_plain(low)}" if low else "all bids known"
+    asks = f"asks up to {_plain(high)}" if high else "all asks known"
+    screen.print(
+        f"[dim]{state.level_counts[0]:,} bid and {state.level_counts[1]:,} ask levels; {bids}, {asks}[/]"
+    )
 
 
 def book_table(state: BookState, title: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,11 @@ def _show(result: dict[str, Any]) -> None:
     dataset = shlex.quote(result["dataset"])
     screen.print(f"report   {result['report']}")
     screen.print("\n[bold]Try next[/]")
+    # `uv run` leaves no command on the path: show what can be pasted.
+    rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
     for command in (
-        f"rlx book {dataset} --event {events // 2}",
-        f"rlx inspect {dataset}",
-        f"rlx validate {dataset} --golden {shlex.quote(result['capture'])}",
+        f"{rlx} book {dataset} --event {events // 2}",
+        f"{rlx} inspect {dataset}",
+        f"{rlx} validate {dataset} --golden {shlex.quote(result['capture'])}",
     ):
         screen.print(f"  [cyan]{command}[/]", soft_wrap=True)

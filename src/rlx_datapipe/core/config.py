@@ -13,7 +13,9 @@ import msgspec
 from rlx_datapipe.core.errors import OptionError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Natural = Annotated[int, msgspec.Meta(ge=0)]
+# As nanoseconds they fit into int64, with room for a date beside them.
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -49,10 +51,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     batch_rows: Positive = 16_384
     threads: Positive = 2
     queue_batches: Positive = 4
-    horizon_ms: Positive = 10_000
-    skew_max_ms: Positive = 3_600_000
-    silence_ms: Positive = 10_000
-    books_every_ms: Natural = 100
+    horizon_ms: Milliseconds = 10_000
+    skew_max_ms: Milliseconds = 3_600_000
+    silence_ms: Milliseconds = 10_000
+    books_every_ms: Cadence = 100
     books_levels: Positive = 20
     keyframe_events: Positive = 250_000
     epoch_events: Positive = 1_000_000

@@ -58,7 +58,8 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
         for frames, rejects, consumed in read_frames(path, settings.batch_rows, settings.line_bytes_max):
             parsed = binance.parse(frames, path.name, source.instrument, market, source.trades)
             parsed.rejects += rejects
-            _refuse_future(parsed, frames, path.name, settings.skew_max_ms * NS_PER_MS)
+            _refuse_future(parsed, path.name, settings, frames)
+            parsed.rejects.sort(key=lambda reject: reject.row)
             _number(parsed, number)
             yield parsed, done + consumed
         done += path.stat().st_size
@@ -90,7 +91,6 @@ def _ingest_lake(source: Source, settings: Settings) -> Iterator[Ingested]:
             buffer.close(stream)
             parsed = Parsed()
         else:
-            _refuse_future(parsed, None, tables[stream], settings.skew_max_ms * NS_PER_MS)
             buffer.push(stream, parsed.events)
         yield _hand_over(parsed, buffer, sum(progress))
 
@@ -100,6 +100,7 @@ def _read_table(source: Source, table: str, settings: Settings, progress: list[i
         if file.table == table:
             for parsed, consumed in read_lake(file, source.instrument, settings.batch_rows):
                 progress[number] = consumed
+                _refuse_future(parsed, str(file.path), settings)
                 _number(parsed, number)
                 yield parsed
             progress[number] = file.bytes
@@ -115,16 +116,16 @@ def _number(parsed: Parsed, file: int) -> None:
     parsed.quotes[Quote.MESSAGE] += file << _FILE_BITS
 
 
-def _refuse_future(parsed: Parsed, frames: Frames | None, file: str, limit_ns: int) -> None:
-    """Reject events from the far future: one such time would make all that follow look late."""
+def _refuse_future(parsed: Parsed, file: str, settings: Settings, frames: Frames | None = None) -> None:
+    """Reject messages from the far future: one such time would make all that follow look late."""
     events = parsed.events
-    ahead = events[Field.ORIGIN_TIME] - events[Field.RECEIVED_TIME] > limit_ns
-    if not ahead.any():
+    ahead_ns = events[Field.ORIGIN_TIME] - events[Field.RECEIVED_TIME]
+    ahead = np.flatnonzero(ahead_ns > settings.skew_max_ms * NS_PER_MS)
+    if not len(ahead):
         return
-    messages = np.unique(events[Field.MESSAGE, ahead])
+    messages, first = np.unique(events[Field.MESSAGE, ahead], return_index=True)
     raw = dict(zip(frames.rows, frames.payloads, strict=True)) if frames else {}
-    for message in messages.tolist():
-        at = int(np.flatnonzero(events[Field.MESSAGE] == message)[0])
-        found = f"{(events[Field.ORIGIN_TIME, at] - events[Field.RECEIVED_TIME, at]) / 1e9:.0f} s"
-        parsed.rejects.append(Reject(file, message, _AHEAD, "origin_time", found, raw.get(message, b"")))
+    for row, lead_ns in zip(messages.tolist(), ahead_ns[ahead[first]].tolist(), strict=True):
+        found = f"{lead_ns / 1e9:.0f} s"
+        parsed.rejects.append(Reject(file, row, _AHEAD, "origin_time", found, raw.get(row, b"")))
     parsed.events = np.ascontiguousarray(events[:, ~np.isin(events[Field.MESSAGE], messages)])

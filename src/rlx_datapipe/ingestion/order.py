@@ -35,9 +35,9 @@ class DeltaClock:
 class Stream:
     """One source of events in arrival order: it dates them and says how far it has come.
 
-    Deltas are dated by a `DeltaClock`. An event may arrive up to ``horizon_ns`` (exchange time) behind a later one and still
-    find its place; one that comes later than that is put at the earliest place left and flagged LATE. Both
-    are decided event by event, so batches can't change them.
+    Deltas are dated by a `DeltaClock`. An event may arrive up to ``horizon_ns`` (exchange time) behind a
+    later one and still find its place; one that comes later than that is put at the earliest place left and
+    flagged LATE. Both are decided event by event, so batches can't change them.
     """
 
     def __init__(self, horizon_ns: int) -> None:

@@ -120,7 +120,7 @@ def _split(paths: list[Path], format: str) -> tuple[list[Path], list[Path]]:
             lake.append(path)
         else:
             captures += files
-    return captures, lake
+    return list({path.resolve(): path for path in captures}.values()), lake
 
 
 def _visible_files(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,10 +13,7 @@ _POLL_S = 0.1
 
 
 class _End:
-    """What the thread puts last: the error that ended it, or none."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+    """What the thread puts last, whether it came to the end or failed."""
 
 
 def overlap(items: Iterable[Item], waiting_max: int, *, enabled: bool = True) -> Iterator[Item]:
@@ -40,25 +38,18 @@ def overlap(items: Iterable[Item], waiting_max: int, *, enabled: bool = True) ->
         return False
 
     def run() -> None:
-        error: BaseException | None = None
         try:
             for item in items:
                 if not put(item):
                     return
-        except BaseException as problem:
-            error = problem
-        put(_End(error))
+        finally:
+            put(_End())
 
-    thread = threading.Thread(target=run, daemon=True, name="rlx-overlap")
-    thread.start()
-    try:
-        while True:
-            item = handed.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
+    with ThreadPoolExecutor(1, "rlx-overlap") as pool:
+        try:
+            made = pool.submit(run)
+            while not isinstance(item := handed.get(), _End):
+                yield item
+            made.result()
+        finally:
+            stopped.set()

@@ -28,8 +28,8 @@ class RebuiltBook:
     """The book after an event, in scaled integers.
 
     ``is_valid`` is False where there was no trustworthy book (before the first snapshot, after a gap); then
-    ``levels`` are empty. Outside ``known_low`` to ``known_high`` (NONE: no limit) levels that no delta
-    touched are unknown, not empty.
+    ``levels`` are empty. Bids below ``known_low`` and asks above ``known_high`` (NONE: no limit) that no
+    delta touched are unknown, not absent.
     """
 
     instrument: Instrument

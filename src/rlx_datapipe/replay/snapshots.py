@@ -58,7 +58,7 @@ def initialise(engine: OrderBookEngine, control: Int64Array, statement: Statemen
 
 
 def resynchronise(engine: OrderBookEngine, control: Int64Array, statement: Statement) -> tuple[Drift, bool]:
-    """Make the book equal to the statement where that covers it; the drift, and whether that changed the book.
+    """Make the book equal to the statement where that covers it; the drift, and whether the book changed.
 
     Drift is measured where both know the book; what deltas built beyond that may have to change as well.
     """

@@ -29,12 +29,12 @@ def publishing(path: Path) -> Iterator[Path]:
         os.link(temporary, path)
         temporary.unlink()
         _sync(path.parent)
-    except FileExistsError as error:
-        _discard(temporary)
-        raise OutputError("a file of this name is there already", file=path) from error
     except OSError as error:
-        _discard(temporary)
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            raise OutputError("a file of this name is there already", file=path) from error
         raise unwritable(path, error) from error
+    finally:
+        _discard(temporary)
 
 
 def publish_bytes(path: Path, content: bytes) -> None:

@@ -69,8 +69,15 @@ class PartFile:
             if rows.num_rows < ROW_GROUP_ROWS and whole_groups_only:
                 self._waiting, self._waiting_rows = [rows], rows.num_rows
                 return
-            self._writer.write_table(rows.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+            self._write(rows.slice(0, ROW_GROUP_ROWS))
             rows = rows.slice(ROW_GROUP_ROWS)
+
+    def _write(self, rows: pa.Table) -> None:
+        with ExitStack() as unless_written:
+            # An error leaves by way of `publishing`, which removes the file and tells what happened.
+            unless_written.push(self._open)
+            self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+            unless_written.pop_all()
 
     def _measure(self, rows: pa.Table) -> None:
         self._rows += rows.num_rows

@@ -99,7 +99,9 @@ class ChainTable:
             )
         except (DeltaError, OSError) as error:
             raise OutputError(
-                f"can't be written ({error})", file=self._folder, remedy="Choose another folder by --out"
+                f"can't be written ({_first_line(error)})",
+                file=self._folder,
+                remedy="Choose another folder by --out",
             ) from error
 
 
@@ -156,7 +158,7 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
         ) from error
     except (DeltaError, OSError) as error:
         raise DatasetError(
-            f"the log of table {table!r} can't be read ({error})",
+            f"the log of table {table!r} can't be read ({_first_line(error)})",
             file=dataset,
             remedy="Restore it or reconstruct again",
         ) from error
@@ -187,5 +189,10 @@ def read_file(table: str, path: Path, columns: list[str] | None = None) -> pa.Ta
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise DatasetError(
-            f"can't be read ({error})", file=path, remedy="Reconstruct the dataset again"
+            f"can't be read ({_first_line(error)})", file=path, remedy="Reconstruct the dataset again"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, without the back traces that some libraries add."""
+    return str(error).partition("\n")[0]

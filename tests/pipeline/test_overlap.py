@@ -1,0 +1,116 @@
+"""Two stages that overlap: the same items in the same order, bounded, with errors and ends told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlx_datapipe.core.errors import SourceError
+from rlx_datapipe.pipeline.overlap import overlap
+
+
+def running() -> int:
+    return sum(thread.name == "rlx-overlap" for thread in threading.enumerate())
+
+
+@given(st.lists(st.integers()), st.integers(1, 5), st.booleans())
+def test_items_keep_their_order(items: list[int], waiting_max: int, enabled: bool) -> None:
+    assert list(overlap(items, waiting_max, enabled=enabled)) == items
+    assert running() == 0
+
+
+def test_none_and_errors_are_items_like_others() -> None:
+    items = [None, ValueError("kept"), 0, ""]
+    assert list(overlap(items, 1)) == items
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_error_comes_with_its_type_after_the_items_before_it(enabled: bool) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise SourceError("broken", file="x.gz", row=3)
+
+    got = []
+    with pytest.raises(SourceError, match=r"x\.gz \(row 3\): broken"):
+        for item in overlap(items(), 1, enabled=enabled):
+            got.append(item)  # noqa: PERF402 (kept up to the error)
+    assert got == [1, 2]
+    assert running() == 0
+
+
+def test_even_an_interrupt_in_the_thread_is_told() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(overlap(items(), 1))
+
+
+@pytest.mark.parametrize("waiting_max", [1, 3])
+def test_the_thread_runs_ahead_but_not_far(waiting_max: int) -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(100):
+            made.append(item)
+            yield item
+
+    for item in overlap(items(), waiting_max):
+        time.sleep(0.001)
+        # In the queue, in the thread's hand, and the one that we have.
+        assert len(made) <= item + waiting_max + 2
+    assert len(made) == 100
+
+
+def test_leaving_early_stops_the_thread_and_closes_its_source() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            item = 0
+            while True:
+                yield item
+                item += 1
+        finally:
+            closed.set()
+
+    for item in overlap(items(), 2):
+        if item == 5:
+            break
+    assert closed.wait(5)
+    assert running() == 0
+
+
+def test_an_error_of_the_consumer_stops_the_chain_of_threads() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(10**9)
+        finally:
+            closed.set()
+
+    def doubled() -> Iterator[int]:
+        for item in overlap(items(), 1):
+            yield 2 * item
+
+    with pytest.raises(ZeroDivisionError):
+        for item in overlap(doubled(), 1):
+            1 // (item - 8)
+    assert closed.wait(5)
+    deadline = time.monotonic() + 5
+    while running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert running() == 0
+
+
+def test_in_turn_no_thread_is_started() -> None:
+    for _ in overlap(range(3), 1, enabled=False):
+        assert running() == 0
