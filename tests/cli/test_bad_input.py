@@ -123,7 +123,11 @@ SOURCES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 def test_a_source_that_can_not_be_read_is_refused(name: str, tmp_path: Path) -> None:
     make, told = SOURCES[name]
     source = make(tmp_path)
-    for command in (["reconstruct", source, "--out", tmp_path / "out"], ["inspect", source]):
+    commands: list[list[str | Path]] = [
+        ["reconstruct", source, "--out", tmp_path / "out"],
+        ["inspect", source],
+    ]
+    for command in commands:
         refused(rlx(*command), *told)
         refused(rlx(*command, "--json"), *told)
     assert not (tmp_path / "out").exists(), "nothing is made before the sources are known to be good"
@@ -168,19 +172,22 @@ def test_a_truncated_gzip_is_kept_as_far_as_it_is_whole(share: float, tmp_path: 
     assert f"torn.gz, first at row {kept + 1}: gzip stream ends" in detail
 
 
+TRADE = (
+    '1723161571000000000 {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161571000,"s":"BTCUSDT",'
+    '"t":1,"p":"PRICE","q":"1","T":1723161571000,"m":true,"M":true}}'
+)
 GARBAGE = {
     "torn": b'17231615 {"stream":"btcu',
     "no JSON": b"1723161571000000000 hello",
-    "half JSON": b'1723161571000000000 {"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":17231',
+    "half JSON": TRADE[:90].encode(),
     "not UTF-8": b'1723161571000000000 {"stream":"\xff\xfe"}',
     "control characters": b"\x00\x01\x1b[31m\x07",
     "deeply nested": b"1723161571000000000 " + b"[" * 10_000,
-    "a number that is none": b'1723161571000000000 {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161571000,'
-    b'"s":"BTCUSDT","t":1,"p":"NaN","q":"1","T":1723161571000,"m":true,"M":true}}',
-    "a negative price": b'1723161571000000000 {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161571000,'
-    b'"s":"BTCUSDT","t":1,"p":"-1","q":"1","T":1723161571000,"m":true,"M":true}}',
-    "Arabic digits": '1723161571000000000 {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161571000,'
-    '"s":"BTCUSDT","t":1,"p":"١.٥","q":"1","T":1723161571000,"m":true,"M":true}}'.encode(),
+    "a number that is none": TRADE.replace("PRICE", "NaN").encode(),
+    "a negative price": TRADE.replace("PRICE", "-1").encode(),
+    "a price of nothing": TRADE.replace("PRICE", "0.0").encode(),
+    "an underscore": TRADE.replace("PRICE", "1_000").encode(),
+    "Arabic digits": TRADE.replace("PRICE", "\u0661.\u0665").encode(),
 }
 
 
@@ -353,7 +360,7 @@ def test_unknown_words_are_answered_with_the_known_ones(good: Path, dataset: Pat
     assert not (tmp_path / "out").exists()
 
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[str | bytes, str]] = {
     "unknown setting": ("batch_row = 5", "unknown field `batch_row`"),
     "wrong type": ('threads = "many"', "threads"),
     "out of range": ("threads = 0", "threads"),

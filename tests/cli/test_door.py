@@ -124,7 +124,7 @@ def test_a_reader_that_goes_away_is_no_error(dataset: Path) -> None:
 
 def test_an_interrupt_says_what_is_left(tmp_path: Path) -> None:
     source = capture(tmp_path / "capture.gz", LONG)
-    command = [RLX, "reconstruct", source, "--out", tmp_path / "out", "--batch-rows", "5"]
+    command: list[str | Path] = [RLX, "reconstruct", source, "--out", tmp_path / "out", "--batch-rows", "5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "out" / "rlx.json").exists() and time.monotonic() < deadline:

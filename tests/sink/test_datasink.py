@@ -158,14 +158,12 @@ def test_statistics_of_the_log_tell_the_bounds(tmp_path: Path) -> None:
 
 
 def test_a_chain_is_never_written_twice(tmp_path: Path) -> None:
-    for attempt in range(2):
-        sink = DataSink(tmp_path, BTC)
-        if attempt == 0:
-            sink.add(stretch(0, [MIDNIGHT]))
-            sink.finish()
+    first, second = DataSink(tmp_path, BTC), DataSink(tmp_path, BTC)
+    first.add(stretch(0, [MIDNIGHT]))
+    first.finish()
+    second.add(stretch(0, [MIDNIGHT]))
     with pytest.raises(OutputError, match="there already"):
-        sink.add(stretch(0, [MIDNIGHT]))
-        sink.finish()
+        second.finish()
     assert len(read(tmp_path, "events")) == 1
 
 

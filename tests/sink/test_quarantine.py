@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.sink.quarantine import Quarantine
 
 
-def kept(folder: Path) -> list[dict[str, str]]:
+def kept(folder: Path) -> list[dict[str, Any]]:
     return [
         json.loads(line)
         for path in sorted(folder.rglob("*.jsonl"))

@@ -22,8 +22,9 @@ Side = list[tuple[Decimal, Decimal]]
 class BookState:
     """The book after an event: ``bids`` and ``asks`` as (price, quantity), best first.
 
-    ``is_valid`` is False where there is no trustworthy book. Bids are whole down to ``known_low_price``,
-    asks up to ``known_high_price`` (None: the whole side); beyond, levels that no delta touched are missing. ``level_counts`` are the levels of each side in full, whatever depth was asked for.
+    ``is_valid`` is False where there is no trustworthy book. Bids are whole down to ``known_low_price``, asks
+    up to ``known_high_price`` (None: the whole side); beyond, levels that no delta touched are missing.
+    ``level_counts`` are the levels of each side in full, whatever depth was asked for.
     """
 
     exchange: str
