@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_progress_only_rises_and_ends_at_all(threads: int, two: list[Path], tmp_
     for chain in summary["chains"]:
         mine = [progress for progress in told if progress.exchange == chain["exchange"]]
         assert len(mine) > 5
-        for before, after in zip(mine, mine[1:], strict=False):
+        for before, after in pairwise(mine):
             assert before.bytes_done <= after.bytes_done <= after.bytes_total
             assert before.events <= after.events
         assert mine[-1].bytes_done == mine[-1].bytes_total > 0

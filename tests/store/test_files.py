@@ -34,9 +34,14 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
 
 def test_a_file_that_comes_meanwhile_wins(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with pytest.raises(OutputError, match="there already"), publishing(path) as temporary:
-        temporary.write_bytes(b"ours")
-        path.write_bytes(b"theirs")
+
+    def lose_the_race() -> None:
+        with publishing(path) as temporary:
+            temporary.write_bytes(b"ours")
+            path.write_bytes(b"theirs")
+
+    with pytest.raises(OutputError, match="there already"):
+        lose_the_race()
     assert path.read_bytes() == b"theirs"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
@@ -46,9 +51,14 @@ def test_a_file_that_comes_meanwhile_wins(tmp_path: Path) -> None:
 )
 def test_an_error_leaves_nothing_behind(error: BaseException, tmp_path: Path) -> None:
     expected = OutputError if isinstance(error, OSError) else type(error)
-    with pytest.raises(expected) as caught, publishing(tmp_path / "file") as temporary:
-        temporary.write_bytes(b"half")
-        raise error
+
+    def break_off() -> None:
+        with publishing(tmp_path / "file") as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(expected) as caught:
+        break_off()
     assert list(tmp_path.iterdir()) == []
     if isinstance(error, OSError):
         assert "can't be written (No space left on device)" in str(caught.value)

@@ -117,7 +117,7 @@ def _write_chain(
     started = time.perf_counter()
     for batch in overlap(_replay(source, settings), settings.queue_batches, enabled=settings.threads > 1):
         sink.add_quotes(batch.ingested.quotes)
-        sink.add_rejects(batch.ingested.rejects)
+        sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
         tally.add_messages(batch.ingested)
         for replayed in batch.replayed:
             tally.add_events(replayed)

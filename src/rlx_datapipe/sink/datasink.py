@@ -16,6 +16,7 @@ from rlx_datapipe.core.schema import SCHEMAS, TABLES
 from rlx_datapipe.sink.quarantine import Quarantine
 from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
 from rlx_datapipe.store.digest import TableDigest
+from rlx_datapipe.store.layout import UNKNOWN
 from rlx_datapipe.store.tables import ChainTable
 
 
@@ -41,6 +42,7 @@ class DataSink:
         self._newest = dict.fromkeys(TABLES, 0)
         self._epoch = 0
         self.quarantine = Quarantine(dataset, *chain)
+        self._unknown = Quarantine(dataset, *chain, UNKNOWN)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -79,9 +81,10 @@ class DataSink:
         )
         self._gather("quotes", quote_rows(quotes, self._instrument), times)
 
-    def add_rejects(self, rejects: list[Reject]) -> None:
-        """Keep what could not be read."""
+    def add_rejects(self, rejects: list[Reject], unknown: list[Reject]) -> None:
+        """Keep what could not be read, and apart from it the messages of unknown type."""
         self.quarantine.add(rejects)
+        self._unknown.add(unknown)
 
     def finish(self, facts: dict[str, Any] | None = None) -> None:
         """Write what is left as the last epoch; its commit says that the chain is complete."""

@@ -1,4 +1,4 @@
-"""What could not be read, kept whole with its reason: one JSON object a line, one file per source file."""
+"""What made no events, kept whole with its reason: one JSON object a line, one file per source file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.store.files import unwritable
-from rlx_datapipe.store.layout import quarantine_file, readable
+from rlx_datapipe.store.layout import QUARANTINE, readable, set_aside_file
 
 
 class Quarantine:
-    """Keeps rejects of one chain in files and counts them by reason."""
+    """Keeps messages of one chain in files and counts them by reason.
 
-    def __init__(self, dataset: Path, exchange: str, symbol: str) -> None:
-        self._where = (dataset, exchange, symbol)
+    ``folder`` is `QUARANTINE` for what could not be read, `UNKNOWN` for well-formed messages of unknown type.
+    """
+
+    def __init__(self, dataset: Path, exchange: str, symbol: str, folder: str = QUARANTINE) -> None:
+        self._where = (dataset, folder, exchange, symbol)
         self.counts: Counter[tuple[str, str]] = Counter()
         self._first_rows: dict[tuple[str, str], int] = {}
 
@@ -29,7 +32,7 @@ class Quarantine:
             key = (reject.file, reject.reason)
             self.counts[key] += 1
             self._first_rows.setdefault(key, reject.row)
-            path = quarantine_file(*self._where, reject.file)
+            path = set_aside_file(*self._where, reject.file)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("ab") as file:

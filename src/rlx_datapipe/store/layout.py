@@ -10,6 +10,7 @@ from rlx_datapipe.core.schema import PARTITION
 
 MANIFEST = "rlx.json"
 QUARANTINE = "quarantine"
+UNKNOWN = "unknown"
 _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,63}")
 
 
@@ -53,6 +54,6 @@ def table_folder(dataset: Path, table: str) -> Path:
     return dataset.resolve() / table
 
 
-def quarantine_file(dataset: Path, exchange: str, symbol: str, source: str) -> Path:
-    """File of what could not be read in one source file, one JSON object a line."""
-    return dataset / QUARANTINE / slug(exchange) / slug(symbol) / f"{slug(source)}.jsonl"
+def set_aside_file(dataset: Path, folder: str, exchange: str, symbol: str, source: str) -> Path:
+    """File of the messages of one source file that are set aside in a folder, one JSON object a line."""
+    return dataset / folder / slug(exchange) / slug(symbol) / f"{slug(source)}.jsonl"
