@@ -203,6 +203,19 @@ def test_where_there_is_no_terminal_there_is_no_bar(source: Path, tmp_path: Path
     assert "%" not in said.err
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_terminal_of_any_encoding_can_show_it(encoding: str, tmp_path: Path) -> None:
+    config = MarketConfig(duration_s=2, orders_per_s=300, levels=60, symbol="币安人生USDT")
+    source = capture(tmp_path / "capture.gz", config)
+    env = {"PYTHONIOENCODING": encoding}
+    said = rlx_process("reconstruct", source, "--out", tmp_path / "out", "--json", env=env)
+    assert said.status == 0, said.err
+    assert said.json()["chains"][0]["symbol"] == "币安人生USDT"
+    shown = rlx_process("inspect", tmp_path / "out", env=env)
+    assert shown.status == 0, shown.err
+    assert ("✓" in shown.out) == (encoding == "utf-8")
+
+
 def test_recordings_are_shown_with_their_files(source: Path) -> None:
     said = rlx("inspect", source)
     assert said.status == 0

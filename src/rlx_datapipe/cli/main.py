@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 
 import click
 
@@ -55,3 +57,7 @@ def main() -> None:
 
     Start with `rlx demo`, or with your own file: `rlx reconstruct FILE --out DATASET`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that can't show a character shows a question mark; no run fails at its end for that.
+            stream.reconfigure(errors="replace")

@@ -30,7 +30,8 @@ def say(text: str = "") -> None:
 
 def give(result: dict[str, Any]) -> None:
     """Print the result as one JSON object on stdout; NaN has no place in JSON and is a fault here."""
-    click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(result, ensure_ascii=not is_utf8, allow_nan=False))
 
 
 def tell_of_compilation() -> None:
