@@ -10,10 +10,11 @@ import pytest
 
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.store.layout import (
+    QUARANTINE,
     partition_folder,
     place_problem,
-    quarantine_file,
     readable,
+    set_aside_file,
     slug,
     table_folder,
 )
@@ -68,7 +69,7 @@ def test_no_name_leaves_its_folder(tmp_path: Path) -> None:
         assert not folder.startswith((".", "-", "~"))
         for path in (
             table_folder(tmp_path, "events") / partition_folder(name, name, "2024-08-08"),
-            quarantine_file(tmp_path, name, name, name),
+            set_aside_file(tmp_path, QUARANTINE, name, name, name),
             chain_record(tmp_path, Instrument(name, name)),
         ):
             resolved = os.path.normpath(path)

@@ -51,6 +51,8 @@ def demo(out: Path, seed: int, duration_s: int, config: Path | None, as_json: bo
 
 
 def _show(result: dict[str, Any]) -> None:
+    from rich.markup import escape
+
     from rlx_datapipe.cli.summary import console, show_reconstruction, show_validation
 
     screen = console()
@@ -60,7 +62,7 @@ def _show(result: dict[str, Any]) -> None:
     screen.print()
     events = result["reconstruction"]["events"]
     dataset = shlex.quote(result["dataset"])
-    screen.print(f"report   {result['report']}")
+    screen.print(f"report   {escape(result['report'])}", soft_wrap=True)
     screen.print("\n[bold]Try next[/]")
     # `uv run` leaves no command on the path: show what can be pasted.
     rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
@@ -69,4 +71,4 @@ def _show(result: dict[str, Any]) -> None:
         f"{rlx} inspect {dataset}",
         f"{rlx} validate {dataset} --golden {shlex.quote(result['capture'])}",
     ):
-        screen.print(f"  [cyan]{command}[/]", soft_wrap=True)
+        screen.print(f"  [cyan]{escape(command)}[/]", soft_wrap=True)

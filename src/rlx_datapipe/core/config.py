@@ -12,11 +12,11 @@ import msgspec
 
 from rlx_datapipe.core.errors import OptionError
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+Levels = Annotated[int, msgspec.Meta(ge=1, le=5_000)]
 # As nanoseconds they fit into int64, with room for a date beside them.
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
-Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,8 +44,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Events in one commit of the tables.
     line_bytes_max
         Longest line accepted in a capture.
-    quarantine_share_max
-        Share of messages in quarantine above which the run ends with a failed verdict.
     """
 
     batch_rows: Positive = 16_384
@@ -55,11 +53,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     skew_max_ms: Milliseconds = 3_600_000
     silence_ms: Milliseconds = 10_000
     books_every_ms: Cadence = 100
-    books_levels: Positive = 20
+    books_levels: Levels = 20
     keyframe_events: Positive = 250_000
     epoch_events: Positive = 1_000_000
     line_bytes_max: Positive = 64 * 1024 * 1024
-    quarantine_share_max: Share = 0.01
 
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rlx_datapipe.core.errors import OptionError
 
 NS_PER_S = 1_000_000_000
+_END_NS = 9_183_110_400 * NS_PER_S
 _ISO = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII
 )
@@ -23,6 +24,13 @@ def parse_time(text: str | int | datetime) -> int:
     OptionError
         When it can't be read.
     """
+    time_ns = _nanoseconds(text)
+    if not 0 <= time_ns < _END_NS:
+        raise OptionError("is no time that data can have", found=text, expected="1970 to 2261")
+    return time_ns
+
+
+def _nanoseconds(text: str | int | datetime) -> int:
     if isinstance(text, int):
         return text
     if isinstance(text, datetime):

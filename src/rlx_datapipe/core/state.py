@@ -14,8 +14,8 @@ Value: TypeAlias = int | float | str | bool | list["Value"] | dict[str, "Value"]
 class State:
     """All that a stage must know to go on as if it had never stopped.
 
-    ``values`` is small and made of what JSON knows; ``arrays`` are int64 of any shape. Neither is changed after
-    it was handed over: arrays that go on living are copied.
+    ``values`` is small and made of what JSON knows; ``arrays`` are int64 of any shape. Neither is changed
+    after it was handed over: arrays that go on living are copied.
     """
 
     values: dict[str, Value] = field(default_factory=dict)

@@ -100,7 +100,7 @@ def _scaled(column: pa.Array | pa.ChunkedArray, name: str, instrument: Instrumen
 def _covering(files: list[DataFile], first: int, last: int) -> list[DataFile]:
     """Files that may hold events from ``first`` to ``last``; each begins with its own first event."""
     starts = [file.first_event if file.first_event is not None else 0 for file in files]
-    ends = [*starts[1:], last + 1]
+    ends = [*starts, last + 1][1:]
     return [
         file for file, start, end in zip(files, starts, ends, strict=True) if start <= last and end > first
     ]
@@ -108,12 +108,13 @@ def _covering(files: list[DataFile], first: int, last: int) -> list[DataFile]:
 
 def _event(dataset: Dataset, chain: ChainManifest, event_id: int) -> tuple[int, int]:
     """Flags and origin time of an event."""
-    for file in _covering(chain_files(dataset.path, "events", chain), event_id, event_id):
+    last = chain.summary["events"] - 1
+    files = chain_files(dataset.path, "events", chain) if 0 <= event_id <= last else []
+    for file in _covering(files, event_id, event_id):
         rows = read_file("events", file.path, ["event_id", "origin_time", "flags"])
         found = rows.filter(pc.equal(rows["event_id"], event_id))
         if found.num_rows:
             return int(found["flags"][0].as_py()), int(found["origin_time"][0].as_py())
-    last = chain.summary.get("events", 0) - 1
     raise DatasetError(
         "no such event", file=dataset.path, found=event_id, expected=f"an event id from 0 to {last}"
     )
