@@ -364,7 +364,7 @@ SETTINGS: dict[str, tuple[str | bytes, str]] = {
     "unknown setting": ("batch_row = 5", "unknown field `batch_row`"),
     "wrong type": ('threads = "many"', "threads"),
     "out of range": ("threads = 0", "threads"),
-    "a share above one": ("quarantine_share_max = 1.5", "quarantine_share_max"),
+    "too many levels": ("books_levels = 100000000000", "books_levels"),
     "no TOML": ("threads: 2", "can't read the settings"),
     "not UTF-8": (b"\xff\xfe", "can't read the settings"),
 }

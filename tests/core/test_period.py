@@ -14,13 +14,13 @@ from rlx_datapipe.core.period import parse_time, time_text
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@given(st.integers(-(2**63), 2**63 - 1))
+@given(st.integers(0, 9_183_110_400 * 10**9 - 1))
 def test_a_time_survives_the_way_to_text_and_back(time_ns: int) -> None:
     assert parse_time(time_text(time_ns)) == time_ns
 
 
 @given(
-    st.datetimes(min_value=datetime(1678, 1, 1), max_value=datetime(2261, 1, 1)), st.integers(-1_439, 1_439)
+    st.datetimes(min_value=datetime(1970, 1, 3), max_value=datetime(2260, 12, 30)), st.integers(-1_439, 1_439)
 )
 def test_a_datetime_with_a_zone_and_its_text_are_the_same_time(moment: datetime, minutes: int) -> None:
     zoned = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
@@ -53,7 +53,7 @@ def test_the_spellings_of_a_time(text: str | int, time_ns: int) -> None:
     [
         "", "now", "1970", "1970-13-01", "1970-01-32", "1970-01-01T25:00", "1970-01-01T00:00:00.0000000001",
         "1723161254", "17231612541373076671", "٢٠٢٤-01-01", "1970-01-01T00:00:00+25:00", "-1",
-        "1_000_000_000_000_000",
+        "1_000_000_000_000_000", "1969-12-31T23:59", "2261-01-01", "0001-01-01T00:00+01:00",
     ],
 )  # fmt: skip
 def test_what_is_no_time_gets_one_sentence(text: str) -> None:

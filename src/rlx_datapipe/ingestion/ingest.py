@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Quote, empty_events, empty_quotes
 from rlx_datapipe.core.feed import Frames, Parsed, Reject
-from rlx_datapipe.ingestion.lake import read_lake
-from rlx_datapipe.ingestion.lines import read_frames
+from rlx_datapipe.core.state import State, Value
+from rlx_datapipe.ingestion.lake import read_lake_rows
+from rlx_datapipe.ingestion.lines import last_row, read_frames
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
 from rlx_datapipe.ingestion.sources import LAKE, Source
@@ -39,75 +41,177 @@ class Ingested:
     bytes_done: int = 0
 
 
-def ingest(source: Source, settings: Settings) -> Iterator[Ingested]:
+class _Step(NamedTuple):
+    """One batch of one file, the row of the file that it ends with and the bytes read to get there."""
+
+    parsed: Parsed
+    file: int
+    row: int
+    bytes: int
+
+
+class DataIngestion:
     """Events of a chain in the total order, batch by batch; together the same for any batch size.
 
-    Raises
-    ------
-    SourceError
-        When a file can't be read at all; what is wrong inside a file becomes rejects.
+    Captures of one recorder are one stream: file after file, line after line. The tables of the archive are
+    streams of their own, merged by time.
+
+    Iterating goes on from where the ingestion stands. Between two batches `state` tells that: all of the
+    batch given out last is accounted for, and nothing of the next one has been read. So it has to be asked
+    for by whoever asks for the batches, before the next one.
     """
-    return _ingest_lake(source, settings) if source.format == LAKE else _ingest_captures(source, settings)
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+        self._tables = sorted({file.table for file in source.lake_files})
+        horizon_ns = settings.horizon_ms * NS_PER_MS
+        self._is_lake = source.format == LAKE
+        self._buffer = OrderBuffer(len(self._tables) if self._is_lake else 1, horizon_ns)
+        self._placer = SnapshotPlacer(horizon_ns)
+        self._newest = NONE
+        self._at = [(0, 0)] * len(self._buffer.streams)
+        """File and row that each stream has come to."""
+        self._progress = [0] * len(source.files)
+        """Bytes read of each file."""
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the last batch has been given out."""
+        return self._buffer.behind() is None
+
+    def __iter__(self) -> Iterator[Ingested]:
+        """The batches that follow.
+
+        Raises
+        ------
+        SourceError
+            When a file can't be read at all; what is wrong inside a file becomes rejects.
+        """
+        readers = [self._steps(stream) for stream in range(len(self._at))]
+        while (stream := self._buffer.behind()) is not None:
+            step = next(readers[stream], None)
+            if step is None:
+                parsed = Parsed(events=self._end(stream))
+            else:
+                parsed = step.parsed
+                self._pass_files(stream, step.file)
+                self._at[stream] = step.file, step.row
+                self._progress[step.file] = step.bytes
+                if not self._is_lake:
+                    self._newest = max(self._newest, int(parsed.events[Field.ORIGIN_TIME].max(initial=NONE)))
+                    parsed.events = self._placer.place(parsed.events)
+            self._buffer.push(stream, parsed.events)
+            yield Ingested(
+                self._buffer.ready(),
+                parsed.quotes,
+                parsed.rejects,
+                parsed.kept,
+                parsed.counts,
+                sum(self._progress),
+            )
+
+    def state(self) -> State:
+        """Where the ingestion stands after the batch given out last; valid until the next is asked for."""
+        state = State(
+            {"format": self._source.format, "files": self._names(), "newest": self._newest},
+            {
+                "at": np.array(self._at, dtype=np.int64).reshape(-1, 2),
+                "progress": np.array(self._progress, dtype=np.int64),
+            },
+        )
+        state.put("buffer", self._buffer.state())
+        state.put("placer", self._placer.state())
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on from where an ingestion of the same source and horizon stood; call it before iterating.
+
+        Raises
+        ------
+        ValueError
+            When the state is not one of such an ingestion: of another format, of other files.
+        """
+        given = state.values.get("format"), state.values.get("files")
+        expected = self._source.format, self._names()
+        if given != expected:
+            raise ValueError(f"state of an ingestion of {given}, expected {expected}")
+        at = state.array("at", len(self._at), 2)
+        progress = state.array("progress", len(self._progress))
+        if (at < 0).any() or (at[:, 0] > len(self._progress)).any():
+            raise ValueError(f"state of an ingestion at {at.tolist()} of {len(self._progress)} files")
+        self._newest = state.integer("newest")
+        self._buffer.restore(state.part("buffer"))
+        self._placer.restore(state.part("placer"))
+        self._at = [(int(file), int(row)) for file, row in at]
+        self._progress = progress.tolist()
+
+    def _names(self) -> list[Value]:
+        return [path.name for path in self._source.files]
+
+    def _steps(self, stream: int) -> Iterator[_Step]:
+        """What is left of a stream."""
+        if self._is_lake:
+            return _table_steps(self._source, self._tables[stream], self._settings, *self._at[stream])
+        return _capture_steps(self._source, self._settings, *self._at[stream])
+
+    def _end(self, stream: int) -> Int64Array:
+        """Close a stream; the events that had waited for more of it."""
+        self._pass_files(stream, len(self._source.files))
+        self._buffer.close(stream)
+        return empty_events() if self._is_lake else self._placer.finish(self._newest)
+
+    def _pass_files(self, stream: int, end: int) -> None:
+        """Count the files of a stream before the file ``end`` as read to their last byte."""
+        for number in range(self._at[stream][0], end):
+            if not self._is_lake:
+                self._progress[number] = self._source.files[number].stat().st_size
+            elif self._source.lake_files[number].table == self._tables[stream]:
+                self._progress[number] = self._source.lake_files[number].bytes
+
+
+def ingest(source: Source, settings: Settings) -> Iterator[Ingested]:
+    """The batches of a `DataIngestion` from the beginning to the end."""
+    return iter(DataIngestion(source, settings))
 
 
 def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed, int]]:
     """What the venue's parser makes of each batch, in arrival order, with the bytes read so far."""
+    done = [0]
+    for step in _capture_steps(source, settings, 0, 0):
+        while len(done) <= step.file:
+            done.append(done[-1] + source.files[len(done) - 1].stat().st_size)
+        yield step.parsed, done[step.file] + step.bytes
+
+
+def _capture_steps(source: Source, settings: Settings, start_file: int, start_row: int) -> Iterator[_Step]:
+    """The lines behind a row of a file, and those of the files after it."""
     market = binance.MARKETS[source.format]
-    done = 0
-    for number, path in enumerate(source.files):
-        for frames, rejects, consumed in read_frames(path, settings.batch_rows, settings.line_bytes_max):
+    for number, path in list(enumerate(source.files))[start_file:]:
+        begin = start_row if number == start_file else 0
+        batches = read_frames(path, settings.batch_rows, settings.line_bytes_max, start_row=begin)
+        for frames, rejects, consumed in batches:
+            row = last_row(frames, rejects)
             parsed = binance.parse(frames, path.name, source.instrument, market, source.trades)
             parsed.rejects += rejects
             _refuse_future(parsed, path.name, settings, frames)
             parsed.rejects.sort(key=lambda reject: reject.row)
             _number(parsed, number)
-            yield parsed, done + consumed
-        done += path.stat().st_size
+            yield _Step(parsed, number, row, consumed)
 
 
-def _ingest_captures(source: Source, settings: Settings) -> Iterator[Ingested]:
-    """Captures of one recorder are one stream: file after file, line after line."""
-    horizon_ns = settings.horizon_ms * NS_PER_MS
-    placer, buffer = SnapshotPlacer(horizon_ns), OrderBuffer(1, horizon_ns)
-    newest = NONE
-    for parsed, bytes_done in parsed_captures(source, settings):
-        newest = max(newest, int(parsed.events[Field.ORIGIN_TIME].max(initial=NONE)))
-        buffer.push(0, placer.place(parsed.events))
-        yield _hand_over(parsed, buffer, bytes_done)
-    buffer.push(0, placer.finish(newest))
-    buffer.close(0)
-    yield Ingested(events=buffer.ready(), bytes_done=source.bytes_total)
-
-
-def _ingest_lake(source: Source, settings: Settings) -> Iterator[Ingested]:
-    """The tables of the archive are streams of their own, merged by time."""
-    tables = sorted({file.table for file in source.lake_files})
-    buffer = OrderBuffer(len(tables), settings.horizon_ms * NS_PER_MS)
-    progress = [0] * len(source.lake_files)
-    readers = [_read_table(source, table, settings, progress) for table in tables]
-    while (stream := buffer.behind()) is not None:
-        parsed = next(readers[stream], None)
-        if parsed is None:
-            buffer.close(stream)
-            parsed = Parsed()
-        else:
-            buffer.push(stream, parsed.events)
-        yield _hand_over(parsed, buffer, sum(progress))
-
-
-def _read_table(source: Source, table: str, settings: Settings, progress: list[int]) -> Iterator[Parsed]:
-    for number, file in enumerate(source.lake_files):
-        if file.table == table:
-            for parsed, consumed in read_lake(file, source.instrument, settings.batch_rows):
-                progress[number] = consumed
-                _refuse_future(parsed, str(file.path), settings)
-                _number(parsed, number)
-                yield parsed
-            progress[number] = file.bytes
-
-
-def _hand_over(parsed: Parsed, buffer: OrderBuffer, bytes_done: int) -> Ingested:
-    return Ingested(buffer.ready(), parsed.quotes, parsed.rejects, parsed.kept, parsed.counts, bytes_done)
+def _table_steps(
+    source: Source, table: str, settings: Settings, start_file: int, start_row: int
+) -> Iterator[_Step]:
+    """The rows of a table behind those of a file that were read, and those of the files after it."""
+    for number, file in list(enumerate(source.lake_files))[start_file:]:
+        if file.table != table:
+            continue
+        begin = start_row if number == start_file else 0
+        for parsed, row in read_lake_rows(file, source.instrument, settings.batch_rows, begin):
+            _refuse_future(parsed, str(file.path), settings)
+            _number(parsed, number)
+            yield _Step(parsed, number, row, file.bytes * row // max(file.rows, row))
 
 
 def _number(parsed: Parsed, file: int) -> None:

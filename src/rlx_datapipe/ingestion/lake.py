@@ -213,19 +213,29 @@ def _needs(samples: list[npt.NDArray[np.float64]]) -> tuple[int, int, list[str]]
 
 
 def read_lake(
-    file: LakeFile, instrument: Instrument, batch_rows: int = 65_536
+    file: LakeFile, instrument: Instrument, batch_rows: int = 65_536, start_row: int = 0
 ) -> Iterator[tuple[Parsed, int]]:
     """Events and rejects of a file in batches, each with the bytes of the file done so far.
 
     Whatever ``batch_rows``, the batches put together are the same: a depth message is never cut. ``MESSAGE``
     is the row number, from 1, of the first row of its message. A row of ``book`` becomes one event per level,
-    bids from the best down, then asks; as many rows are read at once as make ``batch_rows`` events.
+    bids from the best down, then asks; as many rows are read at once as make ``batch_rows`` events. The first
+    ``start_row`` rows are passed over; after as many as a batch ends with, the same batches follow.
 
     Raises
     ------
     SourceError
-        When the file is damaged, holds another symbol, or has a depth message of over a million rows.
+        When the file is damaged, holds another symbol, has a depth message of over a million rows, or fewer
+        rows than ``start_row``.
     """
+    for parsed, row in read_lake_rows(file, instrument, batch_rows, start_row):
+        yield parsed, file.bytes * row // max(file.rows, row)
+
+
+def read_lake_rows(
+    file: LakeFile, instrument: Instrument, batch_rows: int, start_row: int
+) -> Iterator[tuple[Parsed, int]]:
+    """As `read_lake`, each batch with the number of rows up to its end: the ``start_row`` to go on from."""
     if batch_rows < 1:
         raise ValueError("batch_rows must be 1 or more")
     rows_at_once = max(1, batch_rows // (2 * LEVELS)) if file.table == BOOK else batch_rows
@@ -234,13 +244,21 @@ def read_lake(
     with parquet:
         if layout.table != file.table:
             raise SourceError("not the table it was", file=name, found=layout.table, expected=file.table)
-        done = 0
-        for rows in _whole_messages(
-            read_batches(parquet, layout, file.path, (file.exchange, file.symbol), rows_at_once), file
-        ):
+        if start_row > parquet.metadata.num_rows:
+            raise SourceError(
+                "fewer rows than were read before",
+                file=name,
+                found=parquet.metadata.num_rows,
+                expected=f"at least {start_row}",
+                remedy="Put the file back that was read, or start anew.",
+            )
+        done = start_row
+        names = (file.exchange, file.symbol)
+        batches = read_batches(parquet, layout, file.path, names, rows_at_once, start_row)
+        for rows in _whole_messages(batches, file):
             parsed = rows_to_parsed(file.table, rows, done + 1, name, instrument)
             done += rows.num_rows
-            yield parsed, file.bytes * done // max(file.rows, done)
+            yield parsed, done
 
 
 def _whole_messages(batches: Iterator[pa.Table], file: LakeFile) -> Iterator[pa.Table]:

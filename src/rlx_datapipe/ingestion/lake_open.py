@@ -93,18 +93,72 @@ def _check_metadata(path: Path, metadata: pq.FileMetaData) -> None:
 
 
 def read_batches(
-    file: pq.ParquetFile, layout: Layout, path: Path, names: tuple[str, str], batch_rows: int
+    file: pq.ParquetFile,
+    layout: Layout,
+    path: Path,
+    names: tuple[str, str],
+    batch_rows: int,
+    start_row: int = 0,
 ) -> Iterator[pa.Table]:
     """Rows of an open file in batches, with the archive's column names and types of one kind each.
 
     Times and ids come as int64, sides as bool or string. Columns that name the symbol or exchange are checked
-    against ``names``, the exchange and the symbol, and left out.
+    against ``names``, the exchange and the symbol, and left out. The first ``start_row`` rows are passed
+    over; the batches end at the same rows as without that.
     """
+    if not start_row:
+        yield from _read_groups(file, layout, path, names, batch_rows, 0, 0)
+        return
+    group, row = _group_of(file.metadata, start_row)
+    tables = _read_groups(file, layout, path, names, batch_rows, group, row)
+    yield from _cut(tables, start_row - row, batch_rows - start_row % batch_rows, batch_rows)
+
+
+def _group_of(metadata: pq.FileMetaData, row: int) -> tuple[int, int]:
+    """The row group that holds a row, counted from 0, and the first row of that group."""
+    first = 0
+    for group in range(metadata.num_row_groups):
+        behind = first + metadata.row_group(group).num_rows
+        if row < behind:
+            return group, first
+        first = behind
+    return metadata.num_row_groups, first
+
+
+def _cut(tables: Iterator[pa.Table], skip: int, first: int, rows: int) -> Iterator[pa.Table]:
+    """The rows behind the first ``skip``, in tables of ``rows`` each but the first, which has ``first``."""
+    held: list[pa.Table] = []
+    missing = first
+    for table in tables:
+        at = min(skip, table.num_rows)
+        skip -= at
+        while table.num_rows - at >= missing:
+            yield pa.concat_tables([*held, table.slice(at, missing)])
+            at += missing
+            held, missing = [], rows
+        if at < table.num_rows:
+            held.append(table.slice(at))
+            missing -= table.num_rows - at
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _read_groups(
+    file: pq.ParquetFile,
+    layout: Layout,
+    path: Path,
+    names: tuple[str, str],
+    batch_rows: int,
+    first_group: int,
+    done: int,
+) -> Iterator[pa.Table]:
+    """Rows from the row group ``first_group`` on, which has ``done`` rows before it."""
     known = dict(zip(PARTITION_COLUMNS, names, strict=False))
     told = [name for name in known if name in file.schema_arrow.names]
-    done = 0
+    columns = [*layout.columns.values(), *told]
+    groups = list(range(first_group, file.metadata.num_row_groups))
     try:
-        for batch in file.iter_batches(batch_rows, columns=[*layout.columns.values(), *told]):
+        for batch in file.iter_batches(batch_rows, row_groups=groups, columns=columns):
             for name in told:
                 _check_one(path, batch.column(name), name, known[name], done)
             yield _canonical(batch, layout)

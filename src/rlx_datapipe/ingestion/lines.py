@@ -45,7 +45,12 @@ _CAPTURED = msgspec.json.Decoder(_Captured)
 
 
 def read_frames(
-    path: Path, batch_rows: int, line_bytes_max: int = 64 << 20, *, file: str | None = None
+    path: Path,
+    batch_rows: int,
+    line_bytes_max: int = 64 << 20,
+    *,
+    file: str | None = None,
+    start_row: int = 0,
 ) -> Iterator[Batch]:
     """Batches of frames, the lines that are none, and the bytes of the file consumed so far.
 
@@ -59,16 +64,24 @@ def read_frames(
         Longest line accepted; also the most that is kept of a longer one.
     file
         Name told in rejects; the file's own name if not given.
+    start_row
+        Rows to pass over because they were read before, see `last_row`; what was wrong with them is not told
+        again. A compressed file is inflated from its beginning all the same.
 
     Raises
     ------
     SourceError
         At the call if the path is no readable file or is empty; later if the disk fails, or the file turns
-        out to hold no line. Damage inside is no error: what is whole before it is delivered, then one reject
-        says what happened.
+        out to hold no line, or fewer than ``start_row``. Damage inside is no error: what is whole before it
+        is delivered, then one reject says what happened.
     """
     codec = _check(path)
-    return _Reader(path, codec, file or path.name, line_bytes_max).batches(batch_rows)
+    return _Reader(path, codec, file or path.name, line_bytes_max, start_row).batches(batch_rows)
+
+
+def last_row(frames: Frames, rejects: list[Reject]) -> int:
+    """The last row that a batch of `read_frames` looked at: a full one stops at its last frame."""
+    return max([*frames.rows[-1:], *(reject.row for reject in rejects[-1:])], default=0)
 
 
 def head_frames(path: Path, count: int, line_bytes_max: int = 64 << 20) -> tuple[Frames, list[Reject]]:
@@ -134,11 +147,13 @@ class _Reader:
         codec: tuple[str, int, Callable[[], Any]] | None,
         file: str,
         line_bytes_max: int,
+        start_row: int,
     ) -> None:
         self.path = path
         self.codec = codec
         self.file = file
         self.line_bytes_max = line_bytes_max
+        self.start_row = start_row
         self.consumed = 0
         self.damage = ""
         self.row = 0
@@ -148,16 +163,31 @@ class _Reader:
         """Frames in batches of exactly ``batch_rows``, then the rest."""
         frames = Frames([], [], [])
         for lines in self._line_lists():
-            start = 0
+            start = max(0, min(self.start_row - self.row, len(lines)))
+            self.row += start
             while start < len(lines):
                 start = self._take(lines, start, frames, batch_rows)
                 if len(frames.rows) == batch_rows:
                     yield frames, self.rejects, self.consumed
                     frames, self.rejects = Frames([], [], []), []
-        if not self.row and not self.rejects:
-            raise SourceError("the file holds no lines", file=self.path)
+        self._check_end()
         if frames.rows or self.rejects:
             yield frames, self.rejects, self.consumed
+
+    def _check_end(self) -> None:
+        """Refuse a file without lines, or one that has lost some since it was read before."""
+        # Damage was told as the row behind the last whole line.
+        rows = self.row + bool(self.damage)
+        if not rows:
+            raise SourceError("the file holds no lines", file=self.path)
+        if rows < self.start_row:
+            raise SourceError(
+                "fewer lines than were read before",
+                file=self.path,
+                found=rows,
+                expected=f"at least {self.start_row}",
+                remedy="Put the file back that was read, or start anew.",
+            )
 
     def _take(self, lines: list[bytes], start: int, frames: Frames, batch_rows: int) -> int:
         """Frame lines from ``start`` on until the batch is full; where it stopped."""
@@ -229,15 +259,21 @@ class _Reader:
                 size += len(first)
             if not newline:
                 continue
+            if self.row < self.start_row and (count := chunk.count(b"\n")) <= self.start_row - self.row:
+                # All whole lines of this chunk were read before: counting them is enough.
+                self.row += count
+                pending = [chunk[chunk.rfind(b"\n") + 1 :]]
+                size = len(pending[0])
+                continue
             lines = [b"".join(pending), *rest.split(b"\n")]
             pending = [lines.pop()]
             size = len(pending[0])
             yield lines
         last = b"".join(pending)
-        if self.damage:
+        if self.damage and self.row + 1 > self.start_row:
             raw = last[: self.line_bytes_max]
             self.rejects.append(Reject(self.file, self.row + 1, self.damage, raw=raw))
-        elif last:
+        elif last and not self.damage:
             yield [last]
 
     def _chunks(self) -> Iterator[bytes]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, empty_events, total_order
+from rlx_datapipe.core.event import FIELDS, NONE, Field, Flag, Int64Array, Kind, empty_events, total_order
+from rlx_datapipe.core.state import State
 
 _BEFORE_ALL = np.iinfo(np.int64).min
 _AFTER_ALL = np.iinfo(np.int64).max
@@ -30,6 +31,14 @@ class DeltaClock:
         latest = np.maximum.accumulate(np.concatenate(([self._newest_time], led)))
         self._newest_id, self._newest_time = int(highest[-1]), int(latest[-1])
         return np.where(leads, latest[1:], times)
+
+    def state(self) -> State:
+        """Where the clock stands."""
+        return State({"newest_id": self._newest_id, "newest_time": self._newest_time})
+
+    def restore(self, state: State) -> None:
+        """Go on where a clock stood."""
+        self._newest_id, self._newest_time = state.integer("newest_id"), state.integer("newest_time")
 
 
 class Stream:
@@ -69,6 +78,17 @@ class Stream:
         events[Field.ORDER_TIME] = order
         self._newest_time = int(before[-1])
 
+    def state(self) -> State:
+        """How far the stream has come."""
+        state = State({"newest_time": self._newest_time, "is_open": self.is_open})
+        state.put("deltas", self._deltas.state())
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on where a stream of the same horizon had come to."""
+        self._newest_time, self.is_open = state.integer("newest_time"), bool(state.integer("is_open"))
+        self._deltas.restore(state.part("deltas"))
+
 
 class OrderBuffer:
     """Holds events until nothing can come before them, then gives them out in the total order."""
@@ -103,3 +123,26 @@ class OrderBuffer:
         self._held = [kept] if kept.shape[1] else []
         out = held[:, complete]
         return np.ascontiguousarray(out[:, total_order(out)])
+
+    def state(self) -> State:
+        """The held events and how far each stream has come."""
+        held = np.concatenate([empty_events(), *self._held], axis=1)
+        state = State({"streams": len(self.streams)}, {"held": held})
+        for number, stream in enumerate(self.streams):
+            state.put(f"stream{number}", stream.state())
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on as a buffer of as many streams and the same horizon would have.
+
+        Raises
+        ------
+        ValueError
+            When the state is not one of such a buffer.
+        """
+        if state.integer("streams") != len(self.streams):
+            raise ValueError(f"state of {state.integer('streams')} streams, expected {len(self.streams)}")
+        held = state.array("held", FIELDS, None)
+        self._held = [held] if held.shape[1] else []
+        for number, stream in enumerate(self.streams):
+            stream.restore(state.part(f"stream{number}"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, empty_events
+from rlx_datapipe.core.event import FIELDS, NONE, Field, Flag, Int64Array, Kind, empty_events
+from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.order import DeltaClock
 
 
@@ -47,6 +48,37 @@ class SnapshotPlacer:
         for rows in waiting:
             _date(rows, newest_time if newest_time > 0 else int(rows[Field.RECEIVED_TIME, 0]))
         return np.concatenate(waiting, axis=1) if waiting else empty_events()
+
+    def state(self) -> State:
+        """The deltas still in reach and the snapshots that wait."""
+        state = State(
+            {},
+            {
+                "ids": self._ids.copy(),
+                "times": self._times.copy(),
+                "waiting": np.concatenate([empty_events(), *self._waiting], axis=1),
+                "waiting_rows": np.array([rows.shape[1] for rows in self._waiting], dtype=np.int64),
+            },
+        )
+        state.put("clock", self._clock.state())
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on as a placer of the same horizon would have.
+
+        Raises
+        ------
+        ValueError
+            When the state is not one of a placer.
+        """
+        ids = state.array("ids", None)
+        times = state.array("times", len(ids))
+        rows = state.array("waiting_rows", None)
+        waiting = state.array("waiting", FIELDS, int(rows.sum()))
+        self._clock.restore(state.part("clock"))
+        self._ids, self._times = ids, times
+        # Each is dated in place later on, so none may share its memory.
+        self._waiting = [part.copy() for part in np.split(waiting, np.cumsum(rows)[:-1], axis=1)][: len(rows)]
 
     def _settle(
         self,

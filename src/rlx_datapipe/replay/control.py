@@ -109,6 +109,8 @@ class Note(IntEnum):
     SILENCE = 4
 
 
+CONFIGURED = (Word.LINK, Word.KEEPS_EQUAL, Word.BOOKS_EVERY, Word.BOOK_DEPTH, Word.SILENCE)
+"""Words that rule and settings give, and nothing changes."""
 COUNTERS = (
     Word.DUPLICATES,
     Word.DUPLICATE_TRADES,

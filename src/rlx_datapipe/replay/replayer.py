@@ -13,11 +13,14 @@ from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Keyframe, Quality, Replayed
 from rlx_datapipe.core.sequence import Link, SequenceRule
+from rlx_datapipe.core.state import State
 from rlx_datapipe.replay.control import (
+    CONFIGURED,
     COUNTERS,
     DROPPED,
     NO_LIMIT,
     NOTE_WORDS,
+    WORDS,
     Mode,
     Note,
     Status,
@@ -63,11 +66,14 @@ class EventReplayer:
         self._keyframes: list[Keyframe] = []
         self._epoch_first = 0
         self._skewed, self._least_lag_ns = 0, 0
-        if rule.link == Link.UNPROVABLE:
-            self._quality.append(_unprovable(rule))
+        self._opening = [_unprovable(rule)] if rule.link == Link.UNPROVABLE else []
+        self._quality += self._opening
+        self._is_between = True
+        """Whether it stands between two batches, where nothing waits to be handed over."""
 
     def replay(self, events: Int64Array) -> Iterator[Replayed]:
         """Replay ordered events, int64 (FIELDS, n), whole groups; yields stretches, cut at epochs."""
+        self._is_between = False
         count = events.shape[1]
         best = np.full((4, count), NONE, dtype=np.int64)
         flags = np.zeros(count, dtype=np.int64)
@@ -82,9 +88,62 @@ class EventReplayer:
                 at = self._serve(Status(status), events, at, best, flags)
             yield self._stretch(first_event, events[:, done:at], best[:, done:at], flags[done:at])
             done = at
+        self._is_between = True
+
+    def state(self) -> State:
+        """All that the rest of the input is replayed by; only between two batches, each replayed to its end.
+
+        Raises
+        ------
+        RuntimeError
+            Inside a batch, or after `finish`.
+        """
+        if not self._is_between:
+            raise RuntimeError("a replay has a state only between two batches")
+        # Only the notice that opens the replay can still be here: batches without events hand nothing over.
+        assert not self._keyframes  # noqa: S101
+        assert self._quality in ([], self._opening)  # noqa: S101
+        state = State(
+            {
+                "is_opened": not self._quality,
+                "epoch_first": self._epoch_first,
+                "skewed": self._skewed,
+                "least_lag_ns": self._least_lag_ns,
+                "is_pending": self._pending is not None,
+            },
+            {
+                "control": self.control.copy(),
+                "book": self.engine.to_array(),
+                "recent_trades": self._recent_trades.copy(),
+            },
+        )
+        if self._pending is not None:
+            state.put("pending", self._pending.state())
+        return state
+
+    def restore(self, state: State) -> None:
+        """Become a replay of the same rule and settings; called before any event.
+
+        Raises
+        ------
+        ValueError
+            When the state is not one of such a replay.
+        """
+        control = state.array("control", WORDS)
+        words = [*CONFIGURED, Word.SAMPLES, Word.NOTES]
+        if (control[words] != self.control[words]).any():
+            raise ValueError("state of a replay by another sequence rule or other settings")
+        trades = state.array("recent_trades", _TRADES)
+        pending = Statement.from_state(state.part("pending")) if state.integer("is_pending") else None
+        self._epoch_first = state.integer("epoch_first")
+        self._skewed, self._least_lag_ns = state.integer("skewed"), state.integer("least_lag_ns")
+        self._quality = [] if state.integer("is_opened") else list(self._opening)
+        self.engine = OrderBookEngine.from_array(state.arrays.get("book", np.zeros(0, dtype=np.int64)))
+        self.control, self._recent_trades, self._pending = control, trades, pending
 
     def finish(self) -> Replayed:
         """Close what is open at the end of the input: the last sample, states, the last epoch."""
+        self._is_between = False
         control = self.control
         close_odd_state(control, self._notes, int(control[Word.LAST_TIME]))
         self._drain_notes()

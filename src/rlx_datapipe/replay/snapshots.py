@@ -9,6 +9,7 @@ from rlx_datapipe.book.quotes import Levels
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Side
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
+from rlx_datapipe.core.state import State
 from rlx_datapipe.replay.checks import bid_rows, levels_stop, stated_high, stated_low, widen_known
 from rlx_datapipe.replay.control import NO_LIMIT, Word
 from rlx_datapipe.replay.drift import Drift, measure_drift
@@ -27,6 +28,29 @@ class Statement:
             dict(zip(events[Field.PRICE, a:b].tolist(), events[Field.QUANTITY, a:b].tolist(), strict=True))
             for a, b in ((start, start + bids), (start + bids, stop))
         ]
+
+    def state(self) -> State:
+        """The statement as it stands, brought up to date."""
+        names = zip(("bids", "asks"), self._sides, strict=True)
+        return State(
+            {"update_id": self.update_id, "low": self.low, "high": self.high},
+            {name: np.array([*book.items()], dtype=np.int64).reshape(-1, 2) for name, book in names},
+        )
+
+    @classmethod
+    def from_state(cls, state: State) -> Statement:
+        """The statement that gave this state.
+
+        Raises
+        ------
+        ValueError
+            When the state is not one of a statement.
+        """
+        statement = cls.__new__(cls)
+        statement.update_id = state.integer("update_id")
+        statement.low, statement.high = state.integer("low"), state.integer("high")
+        statement._sides = [dict(state.array(name, None, 2).tolist()) for name in ("bids", "asks")]
+        return statement
 
     def apply(self, group: Int64Array) -> None:
         """Bring the statement to the update id of a delta group, int64 (FIELDS, n)."""
