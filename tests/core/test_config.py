@@ -31,8 +31,8 @@ def test_nothing_given_is_the_defaults() -> None:
     "text",
     [
         "horizon = 1", "[table]\nx = 1", "horizon_ms = 0", "horizon_ms = -1", "horizon_ms = 1.5",
-        "horizon_ms = true", "horizon_ms = 'ten'", "books_levels = 5001", "keyframe_events = 1e23", "horizon_ms = nan",
-        "horizon_ms = ", "\x00",
+        "horizon_ms = true", "horizon_ms = 'ten'", "books_levels = 5001",
+        "keyframe_events = 1e23", "horizon_ms = nan", "horizon_ms = ", "\x00",
     ],
 )  # fmt: skip
 def test_a_bad_file_gets_one_sentence(text: str, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def parse_time(text: str | int | datetime) -> int:
     """
     time_ns = _nanoseconds(text)
     if not 0 <= time_ns < _END_NS:
-        raise OptionError("is no time that data can have", found=text, expected="1970 to 2261")
+        raise _no_time(text)
     return time_ns
 
 
@@ -48,12 +48,13 @@ def _nanoseconds(text: str | int | datetime) -> int:
             f"{day}T{clock or '00:00:00'}{'+00:00' if zone in (None, 'Z') else zone}"
         )
     except ValueError as error:
-        raise OptionError(
-            "is no time",
-            found=text,
-            expected="ISO 8601 such as 2024-08-08T23:59:58.5Z, or nanoseconds since 1970",
-        ) from error
+        raise _no_time(text) from error
     return int(moment.timestamp()) * NS_PER_S + int((fraction or "0").ljust(9, "0"))
+
+
+def _no_time(text: object) -> OptionError:
+    expected = "ISO 8601 such as 2024-08-08T23:59:58.5Z, or nanoseconds since 1970, before 2261"
+    return OptionError("is no time", found=text, expected=expected)
 
 
 def time_text(time_ns: int) -> str:
