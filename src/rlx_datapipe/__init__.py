@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rlx_datapipe.core.config import Settings
     from rlx_datapipe.core.errors import DatapipeError
+    from rlx_datapipe.core.event import Flag
     from rlx_datapipe.core.instrument import Instrument
     from rlx_datapipe.pipeline.book import book_at
     from rlx_datapipe.pipeline.reconstruct import reconstruct
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatapipeError",
+    "Flag",
     "Instrument",
     "Settings",
     "__version__",
@@ -29,6 +31,7 @@ __all__ = [
 
 _HOMES = {
     "DatapipeError": "core.errors",
+    "Flag": "core.event",
     "Instrument": "core.instrument",
     "Settings": "core.config",
     "book_at": "pipeline.book",

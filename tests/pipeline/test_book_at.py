@@ -68,12 +68,15 @@ def test_a_hundred_times(made: Made) -> None:
     moments = [moment for moment in moments if moment >= times[0]]
     assert len(moments) >= 100
     events = {moment: bisect_right(times, moment) - 1 for moment in moments}
-    expected = states_at(made.rows, events.values())
+    expected = states_at(made.rows, [*events.values(), *(event + 1 for event in events.values())])
     assert {valid for valid, *_ in expected.values()} >= {True}
     for moment, event in events.items():
         state = book_at(made.dataset, at=moment)
         assert (state.event_id, state.origin_time) == (event, times[event])
-        assert same(state, expected[event]), f"at {time_text(moment)}, event {event}"
+        # Somewhere between the last event before a gap and the next the book was lost.
+        is_lost = moment > times[event] and not expected.get(event + 1, (True,))[0]
+        told = (False, [], []) if is_lost else expected[event]
+        assert same(state, told), f"at {time_text(moment)}, event {event}"
 
 
 def test_events_of_every_place(made: Made) -> None:
@@ -111,12 +114,25 @@ def test_times_outside(made: Made) -> None:
     first, last = made.rows[0].time, made.rows[-1].time
     with pytest.raises(DatasetError, match=r"no event at or before that time.*or later"):
         book_at(made.dataset, at=first - 1)
-    beyond = book_at(made.dataset, at=last + 10**15)
-    assert beyond.event_id == len(made.rows) - 1
-    assert same(beyond, states_at(made.rows, [beyond.event_id])[beyond.event_id])
+    at_last = book_at(made.dataset, at=last)
+    assert (at_last.event_id, at_last.age_ns) == (len(made.rows) - 1, 0)
+    assert same(at_last, states_at(made.rows, [at_last.event_id])[at_last.event_id])
+    with pytest.raises(DatasetError, match=r"the data end before that time.*or earlier"):
+        book_at(made.dataset, at=last + 1)
     for event in (-1, len(made.rows)):
         with pytest.raises(DatasetError, match=f"no such event.*found {event}.*0 to {len(made.rows) - 1}"):
             book_at(made.dataset, event=event)
+
+
+def test_between_the_last_event_before_a_gap_and_the_first_behind_it_there_is_no_book(made: Made) -> None:
+    rows = made.rows
+    valid = [state[0] for state in states_at(rows, range(len(rows))).values()]
+    lost = [n for n in range(len(rows) - 1) if valid[n] and not valid[n + 1]]
+    assert len(lost) == made.gaps
+    for event in (n for n in lost if rows[n].time < rows[n + 1].time):
+        assert book_at(made.dataset, at=rows[event].time).is_valid
+        after = book_at(made.dataset, at=rows[event].time + 1)
+        assert (after.event_id, after.is_valid, after.age_ns) == (event, False, 1)
 
 
 def test_a_time_may_be_written_in_several_ways(made: Made) -> None:

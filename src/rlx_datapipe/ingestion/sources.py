@@ -147,7 +147,10 @@ def _is_parquet(path: Path) -> bool:
 def _look(path: Path, format: str, settings: Settings) -> _Capture:
     """Recognise one capture by its head."""
     frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
-    found = format if format != "auto" else binance.recognise(frames.payloads)
+    told = binance.recognise(frames.payloads)
+    found = format if format != "auto" else told
+    if told is not None and found != told:
+        raise SourceError("is not of the format that was named", file=path, found=told, expected=found)
     if found is None or not frames.payloads:
         example = rejects[0].reason if rejects else "no message of a known venue"
         raise SourceError(

@@ -12,7 +12,7 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.period import parse_time, time_text
 from rlx_datapipe.core.units import to_decimal
-from rlx_datapipe.replay.rebuild import RebuiltBook, event_before, rebuild
+from rlx_datapipe.replay.rebuild import RebuiltBook, event_before, is_lost_after, rebuild, without_book
 from rlx_datapipe.store.dataset import Dataset, open_dataset
 
 Side = list[tuple[Decimal, Decimal]]
@@ -22,6 +22,7 @@ Side = list[tuple[Decimal, Decimal]]
 class BookState:
     """The book after an event: ``bids`` and ``asks`` as (price, quantity), best first.
 
+    ``requested_time`` is what was asked for, None if an event was; ``origin_time`` is that of the event.
     ``is_valid`` is False where there is no trustworthy book. Bids are whole down to ``known_low_price``, asks
     up to ``known_high_price`` (None: the whole side); beyond, levels that no delta touched are missing.
     ``level_counts`` are the levels of each side in full, whatever depth was asked for.
@@ -31,12 +32,24 @@ class BookState:
     symbol: str
     event_id: int
     origin_time: int
+    requested_time: int | None
     is_valid: bool
     bids: Side
     asks: Side
     level_counts: tuple[int, int]
     known_low_price: Decimal | None
     known_high_price: Decimal | None
+
+    @property
+    def age_ns(self) -> int:
+        """How long before the requested time the last event was; 0 if an event was asked for."""
+        return 0 if self.requested_time is None else self.requested_time - self.origin_time
+
+    def __repr__(self) -> str:
+        bid, ask = (_text(side[0][0]) if side else "none" for side in (self.bids, self.asks))
+        state = f"bid {bid}, ask {ask}" if self.is_valid else "no valid book"
+        when = f"{time_text(self.origin_time)}, event {self.event_id}"
+        return f"<BookState {self.exchange} {self.symbol} {when}: {state}; {self.level_counts} levels>"
 
     def to_json(self) -> dict[str, Any]:
         """The state for JSON; decimals as strings, the time also as ISO 8601."""
@@ -49,6 +62,8 @@ class BookState:
             "symbol": self.symbol,
             "event_id": self.event_id,
             "origin_time": self.origin_time,
+            "requested_time": self.requested_time,
+            "age_ns": self.age_ns,
             "time": time_text(self.origin_time),
             "valid": self.is_valid,
             "bids": texts(self.bids),
@@ -77,7 +92,8 @@ def book_at(
     symbol
         In any spelling; may be left out when the dataset holds one.
     at
-        ISO 8601 time, datetime, or integer ns UTC: the book after the last event not later than this.
+        ISO 8601 time, datetime, or integer ns UTC: the book after the last event not later than this. Not
+        valid between the last event before a gap and the first behind it.
     event
         Event id instead of a time.
     depth
@@ -96,13 +112,17 @@ def book_at(
         raise OptionError("depth must be at least 1", found=depth)
     held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     chain = held.manifest.chain(symbol)
-    if event is None:
-        assert at is not None  # noqa: S101 (for the type checker)
-        event = event_before(held, chain, parse_time(at))
-    return _state(rebuild(held, chain, event), depth)
+    if event is not None:
+        return _state(rebuild(held, chain, event), depth, None)
+    assert at is not None  # noqa: S101 (for the type checker)
+    time_ns = parse_time(at)
+    book = rebuild(held, chain, event_before(held, chain, time_ns))
+    if time_ns > book.origin_time and book.is_valid and is_lost_after(held, chain, book.event_id):
+        book = without_book(book)
+    return _state(book, depth, time_ns)
 
 
-def _state(book: RebuiltBook, depth: int | None) -> BookState:
+def _state(book: RebuiltBook, depth: int | None, requested_time: int | None) -> BookState:
     instrument, levels = book.instrument, book.levels
 
     def side(prices: Int64Array, quantities: Int64Array) -> Side:
@@ -116,6 +136,7 @@ def _state(book: RebuiltBook, depth: int | None) -> BookState:
         symbol=instrument.symbol,
         event_id=book.event_id,
         origin_time=book.origin_time,
+        requested_time=requested_time,
         is_valid=book.is_valid,
         bids=side(levels.bid_prices, levels.bid_quantities),
         asks=side(levels.ask_prices, levels.ask_quantities),

@@ -53,6 +53,7 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         chains.append(
             {
                 **chain.summary,
+                "tick_size": format(dataset.tick_size(symbol), "f"),
                 "price_decimals": chain.instrument.price_decimals,
                 "quantity_decimals": chain.instrument.quantity_decimals,
                 "source_format": chain.source_format,
@@ -65,6 +66,7 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         "kind": "dataset",
         "dataset": readable(str(dataset.path)),
         "writer": dataset.manifest.writer,
+        "unfinished": dataset.manifest.unfinished,
         "digest": digest,
         "events": sum(chain["rows"]["events"] for chain in chains),
         "chains": chains,

@@ -81,7 +81,8 @@ def reconstruct(
         paths, settings, format=format, exchange=exchange, symbols=symbols, decimals=decimals
     )
     folder = Path(out)
-    start_dataset(folder, WRITER, settings)
+    planned = [f"{source.instrument.exchange}/{source.instrument.symbol}" for source in found]
+    start_dataset(folder, WRITER, settings, planned)
     digests: dict[str, str] = {}
     chains = []
     for source in found:

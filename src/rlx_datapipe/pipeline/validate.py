@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.ingestion.ingest import parsed_captures
 from rlx_datapipe.ingestion.sources import LAKE, Source, find_sources
@@ -50,6 +50,13 @@ def validate(
         When the captures hold none of the dataset's symbols.
     """
     held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    if symbol is None and held.manifest.unfinished:
+        raise DatasetError(
+            "is unfinished: its reconstruction was interrupted",
+            file=held.path,
+            missing=", ".join(held.manifest.unfinished),
+            remedy="Reconstruct it again, or check a finished symbol with --symbol",
+        )
     settings = settings or held.manifest.settings
     paths = [golden] if isinstance(golden, str | Path) else list(golden)
     chains = list(held.manifest.chains) if symbol is None else [held.manifest.chain(symbol)]

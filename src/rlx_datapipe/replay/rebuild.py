@@ -47,8 +47,16 @@ def event_before(dataset: Dataset, chain: ChainManifest, time_ns: int) -> int:
     Raises
     ------
     DatasetError
-        When the dataset begins later.
+        When the dataset begins later, or ends earlier: what came then is not known.
     """
+    end = int(chain.summary["last_time"])
+    if time_ns > end:
+        raise DatasetError(
+            "the data end before that time",
+            file=dataset.path,
+            found=time_text(time_ns),
+            expected=f"{time_text(end)} or earlier",
+        )
     for file in reversed(chain_files(dataset.path, "events", chain)):
         if file.first_time is None or file.first_time <= time_ns:
             rows = read_file("events", file.path, ["event_id", "origin_time"])
@@ -64,6 +72,14 @@ def event_before(dataset: Dataset, chain: ChainManifest, time_ns: int) -> int:
     )
 
 
+def is_lost_after(dataset: Dataset, chain: ChainManifest, event_id: int) -> bool:
+    """Whether the book is lost with the next event: somewhere between the two something is missing."""
+    if event_id + 1 >= chain.summary["events"]:
+        return False
+    flags, _ = _event(dataset, chain, event_id + 1)
+    return bool(flags & Flag.BOOK_INVALID)
+
+
 def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBook:
     """The book after an event; inside an atomic group, the book before the group.
 
@@ -75,9 +91,7 @@ def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBoo
     instrument = chain.instrument
     flags, origin_time = _event(dataset, chain, event_id)
     if flags & Flag.BOOK_INVALID:
-        nothing = np.zeros(0, dtype=np.int64)
-        levels = Levels(nothing, nothing, nothing, nothing)
-        return RebuiltBook(instrument, event_id, origin_time, False, levels, NONE, NONE)
+        return _nothing(instrument, event_id, origin_time)
     keyframe = _keyframe(dataset, chain, event_id)
     engine = OrderBookEngine(tick=instrument.price_step)
     engine.load_snapshot(
@@ -90,6 +104,17 @@ def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBoo
         int(_scaled(keyframe[name], name, instrument)[0]) for name in ("known_low_price", "known_high_price")
     )
     return RebuiltBook(instrument, event_id, origin_time, True, engine.levels(), low, high)
+
+
+def without_book(book: RebuiltBook) -> RebuiltBook:
+    """The same moment, without a trustworthy book."""
+    return _nothing(book.instrument, book.event_id, book.origin_time)
+
+
+def _nothing(instrument: Instrument, event_id: int, origin_time: int) -> RebuiltBook:
+    nothing = np.zeros(0, dtype=np.int64)
+    levels = Levels(nothing, nothing, nothing, nothing)
+    return RebuiltBook(instrument, event_id, origin_time, False, levels, NONE, NONE)
 
 
 def _scaled(column: pa.Array | pa.ChunkedArray, name: str, instrument: Instrument) -> Int64Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 import pyarrow as pa
@@ -41,6 +42,8 @@ class Dataset:
         """
         if name not in SCHEMAS:
             raise DatasetError(f"no table {name!r}", expected=", ".join(TABLES))
+        if order not in get_args(Order):
+            raise DatasetError(f"no order {order!r}", expected=", ".join(get_args(Order)))
         chains = self.manifest.chains if symbol is None else (self.manifest.chain(symbol),)
         # Chains that were not finished have files too, but are no part of the dataset.
         names = [(chain.instrument.exchange, chain.instrument.symbol) for chain in chains]
@@ -58,6 +61,15 @@ class Dataset:
         if order == "received" and "received_time" in SCHEMAS[name].names:
             frame = frame.sort("received_time", maintain_order=True)
         return frame
+
+    def tick_size(self, symbol: str | None = None) -> Decimal:
+        """Price step of a symbol: the coarsest grid that holds every price at the head of its source."""
+        instrument = self.manifest.chain(symbol).instrument
+        return Decimal(instrument.price_step).scaleb(-instrument.price_decimals)
+
+    def __repr__(self) -> str:
+        chains = ", ".join(f"{c.instrument.exchange}/{c.instrument.symbol}" for c in self.manifest.chains)
+        return f"<Dataset {self.path}: {chains}>"
 
     @property
     def events(self) -> pl.LazyFrame:

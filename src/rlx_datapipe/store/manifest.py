@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,14 @@ class Manifest(msgspec.Struct, frozen=True):
     writer: str
     settings: Settings
     chains: tuple[ChainManifest, ...]
+    planned: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Chains, as EXCHANGE/SYMBOL, that the run which made this dataset did not come to the end of."""
+        finished = {f"{chain.instrument.exchange}/{chain.instrument.symbol}" for chain in self.chains}
+        return [name for name in self.planned if name not in finished]
 
     def chain(self, symbol: str | None) -> ChainManifest:
         """The chain of a symbol in any spelling; the only one if none is named.
@@ -94,8 +102,8 @@ def chain_record(dataset: Path, instrument: Instrument) -> Path:
     return dataset / "chains" / f"{slug(instrument.exchange)}+{slug(instrument.symbol)}.json"
 
 
-def start_dataset(folder: Path, writer: str, settings: Settings) -> None:
-    """Make an empty dataset: the folder and its manifest head.
+def start_dataset(folder: Path, writer: str, settings: Settings, planned: Sequence[str] = ()) -> None:
+    """Make an empty dataset: the folder and its manifest head, with the chains that it will hold.
 
     Raises
     ------
@@ -114,7 +122,7 @@ def start_dataset(folder: Path, writer: str, settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
-    head = {"format_version": FORMAT_VERSION, "writer": writer, "settings": settings}
+    head = {"format_version": FORMAT_VERSION, "writer": writer, "settings": settings, "planned": planned}
     publish_bytes(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(head), indent=2) + b"\n")
 
 
@@ -153,7 +161,9 @@ def read_manifest(folder: Path) -> Manifest:
             file=folder,
             remedy="Give the folder that rlx reconstruct --out made",
         ) from error
-    return Manifest(writer=writer, settings=settings, chains=tuple(chains))
+    return Manifest(
+        writer=writer, settings=settings, chains=tuple(chains), planned=tuple(head.get("planned", ()))
+    )
 
 
 def is_dataset(path: Path) -> bool:

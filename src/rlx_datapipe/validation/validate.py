@@ -19,6 +19,7 @@ from rlx_datapipe.validation.rule import Rule, Subject
 from rlx_datapipe.validation.samples import BooksMatchEvents
 from rlx_datapipe.validation.sequence import Sequence
 from rlx_datapipe.validation.snapshots import SnapshotEquality
+from rlx_datapipe.validation.wholeness import Coverage, EverythingRead
 
 RULES: dict[str, type[Rule]] = {
     rule.name: rule
@@ -31,6 +32,8 @@ RULES: dict[str, type[Rule]] = {
         SnapshotEquality,
         DecimalRoundTrip,
         BooksMatchEvents,
+        EverythingRead,
+        Coverage,
     )
 }
 """All rules by name, in the order in which they are told."""

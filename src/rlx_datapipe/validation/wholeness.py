@@ -1,0 +1,83 @@
+"""Wholeness: how much of the source was read, and how much of the dataset the golden capture judges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx_datapipe.core.event import NONE, Int64Array, Kind
+from rlx_datapipe.core.finding import Finding, Severity
+from rlx_datapipe.validation.reading import Stretch
+from rlx_datapipe.validation.rule import Outcome, Rule, Subject, plural, share
+
+UNREAD_SHARE_MAX = 0.01
+"""Above this the dataset is not what was recorded, whatever the rest of it says."""
+
+
+class EverythingRead(Rule):
+    """The messages of the source became events or quotes; what could not be read is in quarantine."""
+
+    name = "everything_read"
+    severity = Severity.GATE
+    reference = "quality records of kind quarantine"
+    purpose = "Hardly a message of the source could not be read."
+
+    def conclude(self) -> Outcome:
+        """Share of messages in quarantine, with their reasons."""
+        records = self.subject.records.of("quarantine")
+        read = sum(self.subject.chain.summary.get("messages", {}).values())
+        unread = int(sum(row["count"] or 0 for row in records.table["measures"].to_pylist()))
+        told = {"read": read, "unread": unread, "unread_share": share(unread, read + unread)}
+        headline = f"{unread:,} of {plural(read + unread, 'message')} could not be read."
+        findings = []
+        if unread:
+            severity = Severity.GATE if unread > UNREAD_SHARE_MAX * (read + unread) else Severity.WARN
+            reasons = "; ".join(records.table["detail"].to_pylist())
+            findings.append(self.found(severity, f"{headline} {reasons}", **told))
+            headline = f"{headline} {reasons}."
+        return Outcome(headline, told, findings, skipped=read + unread == 0)
+
+
+class Coverage(Rule):
+    """The golden capture and the dataset span the same update ids; what only one of them has is told."""
+
+    name = "coverage"
+    severity = Severity.WARN
+    reference = "update ids of the depth messages of both"
+    purpose = "The golden capture judges the whole dataset, and the dataset holds all of its span."
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self._ids: list[Int64Array] = []
+
+    def observe(self, stretch: Stretch) -> None:
+        """Gather the update ids of all depth groups."""
+        ids = stretch.update_id[stretch.kind == Kind.BOOK_DELTA]
+        if len(ids):
+            self._ids.append(ids[np.concatenate(([True], np.diff(ids) != 0))])
+
+    def conclude(self) -> Outcome:
+        """Share of the dataset's groups inside the golden's span, and the other way round."""
+        ours = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *self._ids]))
+        golden = self.subject.golden
+        theirs = golden.links[0] if golden else np.zeros(0, dtype=np.int64)
+        if not len(ours) or not len(theirs):
+            return Outcome("No golden capture to compare spans with.", {}, skipped=True)
+        judged, held = _inside(ours, theirs), _inside(theirs, ours)
+        told = {
+            "groups": len(ours),
+            "groups_judged": judged,
+            "groups_judged_share": share(judged, len(ours)),
+            "golden_groups": len(theirs),
+            "golden_groups_in_span": held,
+        }
+        headline = f"The golden covers {judged:,} of {plural(len(ours), 'update group')} of the dataset"
+        headline += f", the dataset {held:,} of the golden's {len(theirs):,}."
+        findings: list[Finding] = []
+        if judged < len(ours) or held < len(theirs):
+            findings.append(self.found(Severity.WARN, headline, **told))
+        return Outcome(headline, told, findings)
+
+
+def _inside(ids: Int64Array, span: Int64Array) -> int:
+    low, high = int(span.min(initial=np.iinfo(np.int64).max)), int(span.max(initial=NONE))
+    return int(((ids >= low) & (ids <= high)).sum())
