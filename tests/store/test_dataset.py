@@ -87,7 +87,7 @@ def test_a_symbol_is_found_in_any_spelling(spelling: str, dataset: Dataset) -> N
 
 
 def test_a_symbol_that_is_not_one_is_refused(dataset: Dataset) -> None:
-    with pytest.raises(DatasetError, match=r"no symbol 'DOGE' here \(found BINANCE BTCUSDT, BINANCE ETHUSDT"):
+    with pytest.raises(DatasetError, match=r"no symbol 'DOGE' here \(found BINANCE/BTCUSDT, BINANCE/ETHUSDT"):
         dataset.table("events", symbol="DOGE")
     with pytest.raises(DatasetError, match="on several exchanges"):
         dataset.table("events", symbol="BTCUSDT")

@@ -61,7 +61,7 @@ class Manifest(msgspec.Struct, frozen=True):
         DatasetError
             When the dataset holds no such symbol, or several and none was named.
         """
-        held = ", ".join(f"{chain.instrument.exchange} {chain.instrument.symbol}" for chain in self.chains)
+        held = ", ".join(_names(chain.instrument)[1] for chain in self.chains)
         if symbol is None:
             if len(self.chains) == 1:
                 return self.chains[0]
@@ -69,11 +69,12 @@ class Manifest(msgspec.Struct, frozen=True):
         matches = [chain for chain in self.chains if symbol in _names(chain.instrument)] or [
             chain for chain in self.chains if any(same_symbol(symbol, n) for n in _names(chain.instrument))
         ]
-        if len(matches) != 1:
-            problem = (
-                f"no symbol {symbol!r} here" if not matches else f"{symbol!r} is on several exchanges here"
-            )
-            raise DatasetError(problem, found=held, remedy="Name one as EXCHANGE/SYMBOL or SYMBOL")
+        if not matches:
+            raise DatasetError(f"no symbol {symbol!r} here", found=held, remedy="Name one of these")
+        if len(matches) > 1:
+            several = ", ".join(_names(chain.instrument)[1] for chain in matches)
+            remedy = "Name the exchange too"
+            raise DatasetError(f"{symbol!r} is on several exchanges here", found=several, remedy=remedy)
         return matches[0]
 
 
