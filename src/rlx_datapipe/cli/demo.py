@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,30 +44,18 @@ def demo(out: Path, seed: int, duration_s: int, config: Path | None, as_json: bo
             out, seed=seed, duration_s=duration_s, settings=settings, on_step=say, on_progress=on_progress
         )
     if as_json:
-        give(result)
+        give({**result, "validation": json.loads(result["validation"].to_json())})
     else:
         _show(result)
 
 
 def _show(result: dict[str, Any]) -> None:
-    from rich.markup import escape
-
-    from rlx_datapipe.cli.summary import console, show_reconstruction, show_validation
+    from rlx_datapipe.cli.summary import console, show_next, show_run, show_validation
 
     screen = console()
-    show_reconstruction(result["reconstruction"])
+    # The time holds the compilation, if this is the first run: a rate of it would say nothing.
+    show_run(result["reconstruction"], with_rate=False)
     screen.print()
     show_validation(result["validation"])
-    screen.print()
-    events = result["reconstruction"]["events"]
-    dataset = shlex.quote(result["dataset"])
-    screen.print(f"report   {escape(result['report'])}", soft_wrap=True)
-    screen.print("\n[bold]Try next[/]")
-    # `uv run` leaves no command on the path: show what can be pasted.
-    rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
-    for command in (
-        f"{rlx} book {dataset} --event {events // 2}",
-        f"{rlx} inspect {dataset}",
-        f"{rlx} validate {dataset} --golden {shlex.quote(result['capture'])}",
-    ):
-        screen.print(f"  [cyan]{escape(command)}[/]", soft_wrap=True)
+    screen.print(f"\nreport   {result['report']}", markup=False, soft_wrap=True)
+    show_next(result["reconstruction"], [result["capture"]])

@@ -33,10 +33,16 @@ def _show(result: dict[str, Any]) -> None:
 
     screen = console()
     for chain in result["chains"]:
-        screen.print(chain_table(chain) if result["kind"] == "dataset" else source_table(chain))
+        if result["kind"] == "dataset":
+            table = chain_table(chain)
+            table.add_row("rows", "", _counts(chain["rows"]))
+            table.add_row("quality", "", _counts(chain["quality_rows"]))
+        else:
+            table = source_table(chain)
+        screen.print(table)
     if result["kind"] == "dataset":
-        for chain in result["chains"]:
-            kinds = ", ".join(f"{kind} {count:,}" for kind, count in chain["quality_rows"].items())
-            rows = ", ".join(f"{table} {count:,}" for table, count in chain["rows"].items())
-            screen.print(f"rows     {rows}\nquality  {kinds or 'nothing'}")
-        screen.print(f"writer   {result['writer']}\ndigest   {result['digest']}")
+        screen.print(f"writer   {result['writer']}\ndigest   {result['digest']}", soft_wrap=True)
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in rows.items()) or "nothing"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from typing import Any
 
 import click
+
+from rlx_datapipe.cli.terminal import steady
 
 _HOMES = {
     "demo": "the whole line on a simulated market, offline, in under a minute",
@@ -20,6 +23,16 @@ _HOMES = {
 
 class _Lazy(click.Group):
     """Lists commands without importing them: `rlx --help` must not load Numba or Arrow."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As click does; also here, a reader that goes away is no error."""
+        with steady():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; a stop while a command is still being loaded is a stop like any other."""
+        with steady():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Commands in the order of the line of data."""

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rlx_datapipe.pipeline.reconstruct import Progress
 
+_WIDE = 100
+"""Columns from which the events and the time so far have room, too."""
+
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Progress], None]]:
@@ -21,17 +24,17 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (
+    console = Console(stderr=True)
+    columns: list[rich_progress.ProgressColumn] = [
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("[cyan]{task.fields[rate]:>12,.0f} events/s"),
-        TextColumn("{task.fields[events]:>14,} events"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    bar = rich_progress.Progress(*columns, console=Console(stderr=True), transient=True)
+        TextColumn("[cyan]{task.fields[rate]:>9,.0f} events/s"),
+    ]
+    if console.width >= _WIDE:
+        columns += [TextColumn("{task.fields[events]:>11,} events"), TimeElapsedColumn()]
+    columns += [TimeRemainingColumn(), TextColumn("left")]
+    bar = rich_progress.Progress(*columns, console=console, transient=True, expand=True)
     tasks: dict[tuple[str, str], rich_progress.TaskID] = {}
 
     def show(progress: Progress) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,22 +24,64 @@ _NAMED = 10
 _GOOD, _ODD = "[green]✓[/]", "[yellow]![/]"
 
 
+class _Screen(Console):
+    """Leaves it to the door of the command what it means that the reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """As any other stream: an error, which `terminal.steady` understands."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """The console for results that people read, on stdout."""
-    return Console(highlight=False)
+    return _Screen(highlight=False)
 
 
 def show_reconstruction(result: dict[str, Any]) -> None:
-    """The summary of `rlx reconstruct`."""
+    """The summary of `rlx reconstruct`, and what to do with the dataset."""
+    show_run(result)
+    show_next(result, _captures())
+
+
+def _captures() -> list[str]:
+    """Sources of the command in hand, if they are captures: Crypto Lake files can't judge a dataset."""
+    from rlx_datapipe.ingestion.sources import LAKE
+    from rlx_datapipe.store.dataset import open_dataset
+
+    given = click.get_current_context().params
+    chains = open_dataset(given["out"]).manifest.chains
+    return [] if any(chain.source_format == LAKE for chain in chains) else list(given["sources"])
+
+
+def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:
+    """Commands to paste that show more of a dataset: its book, its counts, its verdict."""
+    screen = console()
+    # `uv run` leaves no command on the path: show what can be pasted.
+    rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
+    dataset = shlex.quote(result["dataset"])
+    first = result["chains"][0]
+    symbol = shlex.quote(f"{first['exchange']}/{first['symbol']}")
+    chosen = f" --symbol {symbol}" if len(result["chains"]) > 1 else ""
+    screen.print("\n[bold]Try next[/]")
+    for command in (
+        f"book {dataset}{chosen} --event {first['events'] // 2}",
+        f"inspect {dataset}",
+        f"validate {dataset}" + (f" --golden {shlex.join(golden)}" if golden else ""),
+    ):
+        screen.print(f"  [cyan]{escape(f'{rlx} {command}')}[/]", soft_wrap=True)
+
+
+def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
+    """What a run found, per chain, and what it took."""
     screen = console()
     for chain in result["chains"]:
         screen.print(chain_table(chain))
     memory_mb = result["peak_memory_bytes"] / 1e6
-    screen.print(
-        f"{result['events']:,} events in {result['elapsed_seconds']:.1f} s "
-        f"({result['events_per_second']:,} events/s), peak memory {memory_mb:,.0f} MB"
-    )
-    screen.print(f"digest   {result['digest']}")
+    rate = f" ({result['events_per_second']:,} events/s)" if with_rate else ""
+    took = f"{result['elapsed_seconds']:.1f} s{rate}, peak memory {memory_mb:,.0f} MB"
+    screen.print(f"{result['events']:,} events in {took}")
+    screen.print(f"digest   {result['digest']}", soft_wrap=True)
     screen.print(f"dataset  {result['dataset']}", markup=False, soft_wrap=True)
     if result["quarantined"]:
         where = escape(f"{result['dataset']}/quarantine")
@@ -44,20 +91,12 @@ def show_reconstruction(result: dict[str, Any]) -> None:
 
 def chain_table(chain: dict[str, Any]) -> Table:
     """One exchange and symbol: what was found, and what is not perfect."""
-    table = Table(
-        title=Text(f"{chain['exchange']} {chain['symbol']}", style="bold"), show_header=False, box=None
-    )
-    table.title_justify = "left"
-    table.add_column(justify="left", style="dim")
-    table.add_column(justify="right")
-    table.add_column(justify="left")
+    table = _named_table(chain)
     by_type = chain["events_by_type"]
     table.add_row("trades", f"{by_type['TRADE']:,}", "")
     table.add_row("book deltas", f"{by_type['BOOK_DELTA']:,}", "rows, one a level")
     table.add_row("snapshot levels", f"{by_type['BOOK_SNAPSHOT']:,}", "")
-    if chain["first_time"] != NONE:
-        table.add_row("from", "", time_text(chain["first_time"]))
-        table.add_row("to", "", time_text(chain["last_time"]))
+    _add_times(table, chain)
     for name, words in (
         ("gaps", "update ids that are missing"),
         ("crossed", "stretches with best bid above best ask"),
@@ -70,11 +109,15 @@ def chain_table(chain: dict[str, Any]) -> Table:
         table.add_row(name, f"{count:,}", _GOOD if not count else f"{_ODD} {words}")
     drift = chain["drift"]
     if drift["samples"]:
-        exact = drift["samples"] == drift["exact"]
-        table.add_row(
-            "drift samples", f"{drift['samples']:,}", f"{_GOOD if exact else _ODD} {drift['exact']:,} exact"
-        )
-    without = chain["events_without_book"]
+        mark = _GOOD if drift["samples"] == drift["exact"] else _ODD
+        table.add_row("drift samples", f"{drift['samples']:,}", f"{mark} {drift['exact']:,} exact")
+    _add_shares(table, chain)
+    return table
+
+
+def _add_shares(table: Table, chain: dict[str, Any]) -> None:
+    """Events that are not as they should be, for a reason that lies outside."""
+    without, early = chain["events_without_book"], chain["quality"].get("clock_skew", 0)
     if without:
         share = without / chain["events"]
         words = (
@@ -83,35 +126,45 @@ def chain_table(chain: dict[str, Any]) -> Table:
             else "no snapshot came: the book is not valid"
         )
         table.add_row("without book", f"{without:,}", f"{share:.2%} of events, {words}")
-    return table
+    if early:
+        share = early / chain["events"]
+        table.add_row("clock", f"{early:,}", f"{share:.2%} of events received before they happened")
 
 
 def source_table(chain: dict[str, Any]) -> Table:
     """One exchange and symbol of a recording: its files and messages."""
-    table = Table(
-        title=Text(f"{chain['exchange']} {chain['symbol']}", style="bold"), show_header=False, box=None
-    )
-    table.title_justify = "left"
-    table.add_column(style="dim")
-    table.add_column(justify="right")
-    table.add_column()
+    table = _named_table(chain)
     for file in chain["files"]:
-        told = Text(f"{file['name']}  sha256 {file['sha256'][:16]}…", overflow="fold")
+        told = Text(f"bytes  {file['name']}  sha256 {file['sha256'][:16]}…", overflow="fold")
         table.add_row("file", f"{file['bytes']:,}", told)
     for name, count in chain["messages"].items():
-        table.add_row(name, f"{count:,}", "messages")
+        table.add_row(escape(name), f"{count:,}", "messages")
     for name, count in chain["events_by_type"].items():
         table.add_row(name, f"{count:,}", "event rows")
-    if chain["first_time"] != NONE:
-        table.add_row("from", "", time_text(chain["first_time"]))
-        table.add_row("to", "", time_text(chain["last_time"]))
+    _add_times(table, chain)
     table.add_row("unreadable", f"{chain['quarantined']:,}", "messages")
     return table
 
 
+def _named_table(chain: dict[str, Any]) -> Table:
+    """An empty table of name, number and words, under exchange and symbol."""
+    title = Text(f"{chain['exchange']} {chain['symbol']}", style="bold")
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim", overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _add_times(table: Table, chain: dict[str, Any]) -> None:
+    if chain["first_time"] != NONE:
+        table.add_row("from", "", time_text(chain["first_time"]))
+        table.add_row("to", "", time_text(chain["last_time"]))
+
+
 _MARKS = {
     "pass": "[green]✓ pass[/]",
-    "note": "[green]✓ pass[/]",
+    "note": "[dim]· note[/]",
     "warn": "[yellow]! warn[/]",
     "fail": "[red]✗ fail[/]",
     "skipped": "[dim]· skipped[/]",
@@ -119,24 +172,28 @@ _MARKS = {
 
 
 def show_validation(report: ValidationReport) -> None:
-    """The verdict of `rlx validate`, rule by rule, with the differences by name."""
+    """The verdict of `rlx validate`: rule by rule, with the differences by name under their chain."""
     screen = console()
-    for one in report.chains or [report]:
+    chains = report.chains or [report]
+    for one in chains:
         against = one.golden or "its own quotes"
         title = Text(f"{one.exchange} {one.symbol} against {against}", style="bold")
         table = Table(title=title, title_justify="left", show_header=False, box=None)
-        for _ in range(3):
-            table.add_column(vertical="top")
+        for can_wrap in (False, False, True):
+            table.add_column(vertical="top", no_wrap=not can_wrap, overflow="fold")
         for rule in one.rules:
-            table.add_row(_MARKS[rule.verdict], rule.name, rule.headline)
+            table.add_row(_MARKS[rule.verdict], rule.name, Text(rule.headline))
         screen.print(table)
-    for differing in report.oracle["differing"][:_NAMED]:
-        screen.print(f"  [yellow]differs[/] {_difference(differing)}")
-    more = len(report.oracle["differing"]) - _NAMED
-    if more > 0:
-        screen.print(f"  … and {more} more: see --json or --report")
+        differing = one.oracle["differing"]
+        for each in differing[:_NAMED]:
+            told = Text.assemble(("differs", "yellow"), f" {_difference(each)}")
+            screen.print(Padding(told, (0, 0, 0, 2), expand=False))
+        if len(differing) > _NAMED:
+            screen.print(f"  and {len(differing) - _NAMED} more: see --json or --report")
     colour = "green" if report.verdict == "pass" else "red"
-    screen.print(f"verdict  [bold {colour}]{report.verdict}[/]")
+    warnings = sum(rule.verdict == "warn" for one in chains for rule in one.rules)
+    told_warnings = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    screen.print(f"verdict  [bold {colour}]{report.verdict}[/]{told_warnings}")
 
 
 def _difference(differing: dict[str, Any]) -> str:

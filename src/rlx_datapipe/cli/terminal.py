@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from rlx_datapipe.core.config import Settings, load_settings
-from rlx_datapipe.core.errors import EXIT_STOPPED, DatapipeError
+from rlx_datapipe.core.errors import EXIT_DONE, EXIT_STOPPED, DatapipeError
 
 Command = Callable[..., Any]
 
@@ -52,17 +53,25 @@ def guarded(command: Command) -> Command:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except DatapipeError as error:
-            say(f"rlx: {error}")
-            sys.exit(error.exit_code)
-        except BrokenPipeError:
-            # The reader of our output has gone (rlx ... | head); that is no error.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-        except KeyboardInterrupt:
-            say("rlx: stopped; what was written so far is not a complete dataset: delete it and run again")
-            sys.exit(EXIT_STOPPED)
+        with steady():
+            try:
+                return command(*args, **kwargs)
+            except DatapipeError as error:
+                say(f"rlx: {error}")
+                sys.exit(error.exit_code)
 
     return run
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """End as promised when the user stops a command, or when the reader of its output goes away."""
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader of our output has gone (rlx ... | head); that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_DONE)
+    except KeyboardInterrupt:
+        say("rlx: stopped; what was written so far is not a complete dataset: delete it and run again")
+        sys.exit(EXIT_STOPPED)

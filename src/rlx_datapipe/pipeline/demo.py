@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import OutputError
+from rlx_datapipe.core.errors import OptionError, OutputError
 from rlx_datapipe.pipeline.reconstruct import Progress, reconstruct
 from rlx_datapipe.pipeline.validate import validate
 from rlx_datapipe.simulation.capture_file import write_capture
@@ -30,16 +30,21 @@ def demo(
 
     Returns
     -------
-    A dictionary for JSON: ``capture``, ``dataset`` and ``report`` (paths), ``messages``, and the results
-    ``reconstruction`` and ``validation``.
+    ``capture``, ``dataset`` and ``report`` (paths), ``messages``, and the results ``reconstruction`` (a
+    dictionary, too) and ``validation`` (a `ValidationReport`).
 
     Raises
     ------
     OutputError
         When ``out`` is not empty or can't be written.
+    OptionError
+        When there is no market of this seed or duration.
     """
     folder = Path(out)
-    config = MarketConfig(seed=seed, duration_s=duration_s, snapshot_every_s=max(10, duration_s // 3))
+    try:
+        config = MarketConfig(seed=seed, duration_s=duration_s, snapshot_every_s=max(10, duration_s // 3))
+    except ValueError as error:
+        raise OptionError(str(error)) from error
     capture = folder / "capture" / f"{config.symbol.lower()}.gz"
     _make_empty(folder, capture)
     on_step(f"simulating {duration_s} s of a market, captured to {capture}")

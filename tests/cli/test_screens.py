@@ -1,0 +1,212 @@
+"""What a terminal shows: nothing cut, nothing false, and the picture in the documentation is the output."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tests.cli.door import RLX, rlx, rlx_process
+from tests.cli.test_door import in_terminal
+from tests.pipeline.captures import SPOT, capture
+
+import picture
+from rlx_datapipe.simulation.config import MarketConfig
+
+NARROW = {"COLUMNS": "80"}
+OTHER = MarketConfig(duration_s=5, orders_per_s=400, levels=200, symbol="ETHUSDT")
+LEVEL = re.compile(r"^ *[▐█]* *(\d+\.\d+)  (\d+\.\d+)  (\d+\.\d+)  +(\d+\.\d+) *[█▌]*$")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which `rlx demo` ran as the README says it."""
+    folder = tmp_path_factory.mktemp("screens")
+    said = rlx_process("demo", env=NARROW, cwd=folder)
+    assert said.status == 0, said.err
+    (folder / "shown.txt").write_text(said.out, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of two symbols."""
+    folder = tmp_path_factory.mktemp("two")
+    sources = [capture(folder / "btc.gz", SPOT), capture(folder / "eth.gz", OTHER)]
+    said = rlx_process("reconstruct", *sources, "--out", folder / "dataset", env=NARROW)
+    assert said.status == 0, said.err
+    (folder / "shown.txt").write_text(said.out, "utf-8")
+    return folder
+
+
+def commands(shown: str) -> list[str]:
+    """The commands that a screen says to try next."""
+    return [line.strip() for line in shown.split("Try next\n")[1].splitlines()]
+
+
+def test_the_picture_is_what_the_demo_leads_to(demo: Path) -> None:
+    command, *drawn = picture.lines(picture.TARGET.read_text("utf-8"))
+    assert command.startswith(commands((demo / "shown.txt").read_text("utf-8"))[0])
+    said = rlx_process(*command.split()[1:], env={"COLUMNS": str(picture.WIDTH)}, cwd=demo)
+    assert said.out.splitlines() == drawn
+
+
+def test_a_fresh_drawing_reads_as_the_picture(demo: Path) -> None:
+    command = picture.lines(picture.TARGET.read_text("utf-8"))[0]
+    event = int(re.findall(r"--event (\d+)", command)[0])
+    fresh = picture.drawing(demo / "rlx-demo" / "dataset", event)
+    assert picture.lines(fresh) == picture.lines(picture.TARGET.read_text("utf-8"))
+
+
+def test_the_demo_says_nothing_false_or_frightening(demo: Path) -> None:
+    shown = (demo / "shown.txt").read_text("utf-8")
+    assert "…" not in shown
+    assert "events/s" not in shown
+    assert re.search(r"^ · note +trades_at_touch", shown, re.MULTILINE)
+    assert re.search(r"^ clock +[\d,]+  [\d.]+% of events received before they happened", shown, re.MULTILINE)
+    assert shown.index("Try next") > shown.index("verdict")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
+def test_numbers_of_the_book_are_never_cut(columns: int, demo: Path) -> None:
+    dataset = demo / "rlx-demo" / "dataset"
+    out = rlx_process("book", dataset, "--event", "40922", env={"COLUMNS": str(columns)}).out
+    told = rlx("book", dataset, "--event", "40922", "--depth", "20", "--json").json()
+    levels = [found.groups() for line in out.splitlines() if (found := LEVEL.match(line))]
+    assert len(levels) == 20, out
+    for (bid_quantity, bid, ask, ask_quantity), bids, asks in zip(
+        levels, told["bids"], told["asks"], strict=True
+    ):
+        for shown, exact in (
+            (bid, bids[0]),
+            (bid_quantity, bids[1]),
+            (ask, asks[0]),
+            (ask_quantity, asks[1]),
+        ):
+            assert shown.rstrip("0").rstrip(".") == exact
+    ladder = out.splitlines()[2:22] if columns >= 60 else []
+    assert all(len(line) <= columns for line in ladder)
+    assert {line.rindex(".") for line in ladder} == {ladder[0].rindex(".")} if ladder else True
+    assert ("█" in out) == (columns >= 60)
+
+
+def test_a_level_is_drawn_alike_on_both_sides(demo: Path) -> None:
+    out = rlx_process("book", demo / "rlx-demo" / "dataset", "--event", "40922", env={"COLUMNS": "120"}).out
+    bars: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    for line in out.splitlines():
+        if found := LEVEL.match(line):
+            for is_bid, quantity in ((True, found[1]), (False, found[4])):
+                bar = line[: found.start(1)] if is_bid else line[found.end(4) :]
+                halves = 2 * bar.count("█") + bar.count("▐") + bar.count("▌")
+                bars[is_bid].append((float(quantity), halves))
+    levels = bars[True] + bars[False]
+    largest = max(quantity for quantity, _ in levels)
+    assert max(halves for _, halves in levels) == 48
+    assert all(abs(halves - 48 * quantity / largest) <= 0.5 for quantity, halves in levels)
+
+
+def test_each_chain_is_told_in_one_block(two: Path) -> None:
+    shown = rlx_process("inspect", two / "dataset", env=NARROW).out
+    first, second = shown.split("BINANCE ETHUSDT")
+    for block in (first, second):
+        assert re.search(r"^ rows  ", block, re.MULTILINE)
+        assert re.search(r"^ quality  ", block, re.MULTILINE)
+    assert "…" not in shown
+    source = rlx_process("inspect", two / "btc.gz", env=NARROW).out
+    assert re.search(r"^ file +[\d,]+  bytes  btc\.gz", source, re.MULTILINE)
+
+
+def test_what_to_try_next_can_be_pasted(two: Path) -> None:
+    shown = (two / "shown.txt").read_text("utf-8")
+    assert "…" not in shown
+    book, inspect, validate = commands(shown)
+    for command, status in ((book, 0), (inspect, 0), (validate, 0)):
+        done = subprocess.run(
+            ["bash", "-c", command.replace("rlx", str(RLX), 1)], capture_output=True, timeout=120, check=False
+        )
+        assert done.returncode == status, done.stderr
+    assert validate.endswith(f"--golden {two / 'btc.gz'} {two / 'eth.gz'}")
+    out = two / "again"
+    env = {**NARROW, "UV_RUN_RECURSION_DEPTH": "1"}
+    again = rlx_process("reconstruct", two / "eth.gz", "--out", out, env=env).out
+    assert all(command.startswith("uv run rlx ") for command in commands(again))
+
+
+def test_differences_stand_under_their_chain(two: Path) -> None:
+    """The second chain is judged by quotes of another market under its name."""
+    strange = capture(two / "strange.gz", MarketConfig(duration_s=5, levels=200, seed=8, symbol="ETHUSDT"))
+    said = rlx_process("validate", two / "dataset", "--golden", two / "btc.gz", strange, env=NARROW)
+    first, second = said.out.split("BINANCE ETHUSDT")
+    assert "differs" not in first
+    assert "differs update id" in second
+    assert "…" not in said.out
+    told = [line for line in second.splitlines() if re.search(r"differs|venue says", line)]
+    assert told
+    assert all(line.startswith("  ") for line in told)
+    assert re.search(r"^verdict  (pass|fail)(, \d+ warnings?)?$", second, re.MULTILINE)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_bar_fits(columns: int, two: Path) -> None:
+    out = two / f"bar-{columns}"
+    command: list[str | Path] = [RLX, "reconstruct", two / "btc.gz", "--out", out, "--batch-rows", "300"]
+    status, shown = in_terminal(command, columns)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    bars = [line for line in re.split(r"[\r\n]+", plain) if " %" in line]
+    assert status == 0, shown
+    assert bars
+    for bar in bars:
+        assert re.search(r"\d+ % +[\d,]+ events/s .*\d:\d\d:\d\d left$|-:--:-- left$", bar.rstrip()), bar
+        assert len(bar) <= columns
+
+
+def test_json_of_the_demo_is_one_object(tmp_path: Path) -> None:
+    told = rlx("demo", "--out", tmp_path / "demo", "--duration-s", "2", "--json").json()
+    assert told["validation"]["verdict"] == "pass"
+    assert told["reconstruction"]["events"] > 0
+
+
+@pytest.mark.parametrize("options", [("--duration-s", "0"), ("--duration-s", "-3"), ("--seed", "-1")])
+def test_a_market_that_cannot_be_is_refused(options: tuple[str, str], tmp_path: Path) -> None:
+    said = rlx("demo", "--out", tmp_path / "demo", *options)
+    assert said.status == 2
+    assert "must lie in" in said.sentence()
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.1, 0.3])
+def test_a_stop_at_any_moment_is_told_alike(late_s: float, tmp_path: Path) -> None:
+    """From the moment that the command is known; what comes before belongs to the interpreter."""
+    code = (
+        "import sys\nfrom rlx_datapipe.cli.main import main\nfrom rlx_datapipe.cli import main as home\n"
+        "load = home.importlib.import_module\n"
+        "def told(name):\n    print('loading', file=sys.stderr, flush=True)\n    return load(name)\n"
+        "home.importlib.import_module = told\nmain()"
+    )
+    command: list[str | Path] = [RLX.with_name("python"), "-c", code, "demo", "--out", tmp_path / "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "loading\n"
+        time.sleep(late_s)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert err.splitlines()[-1].startswith("rlx: stopped; ")
+    assert "Aborted" not in err
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "book --help", "book {} --event 40922", "book {} --event 40922 --json", "inspect {}"],
+)
+def test_a_reader_that_has_gone_is_no_error(command: str, demo: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    line = f"{RLX} {command.format(demo / 'rlx-demo' / 'dataset')} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run([bash, "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n", "")
