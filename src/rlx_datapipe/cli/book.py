@@ -57,6 +57,9 @@ def show_book(state: BookState, screen: Console) -> None:
 
     title = f"{state.exchange} {state.symbol}  {time_text(state.origin_time)}  event {state.event_id:,}"
     screen.print(Text(title, style="bold"))
+    if state.age_ns:
+        asked = time_text(state.origin_time + state.age_ns)
+        screen.print(Text(f"the last event before {asked}, by {state.age_ns / 1e9:,.3f} s", style="dim"))
     if not state.is_valid:
         screen.print("no valid book here: before the first snapshot, or after a gap")
         return
