@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +43,37 @@ def publish_bytes(path: Path, content: bytes) -> None:
     """Publish ``content`` as a file, whole or not at all; errors as `publishing`."""
     with publishing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def hash_file(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return path.stat().st_size, digest
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against other writers; the lock goes with the process, however it ends.
+
+    Raises
+    ------
+    OutputError
+        When another process holds it, or the folder can't be written.
+    """
+    path = folder / ".lock"
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(
+                "is being written by another process", file=folder, remedy="Wait for it to end, or stop it"
+            ) from error
+        yield
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
