@@ -62,7 +62,7 @@ def guarded(command: Command) -> Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         except KeyboardInterrupt:
-            say("rlx: stopped; what was written so far is not a complete dataset: delete it and run again")
+            say("rlx: stopped; go on by the same command with --resume")
             sys.exit(EXIT_STOPPED)
 
     return run

@@ -7,8 +7,8 @@ import signal
 from collections import Counter
 
 POINTS = (
-    "part written",
-    "part published",
+    "file written",
+    "file published",
     "files published",
     "checkpoint published",
     "table committed",

@@ -14,7 +14,7 @@ from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.ingest import ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
-from rlx_datapipe.pipeline.reconstruct import Progress
+from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.store.dataset import Dataset, dataset_digest, open_dataset
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import hash_file, is_dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
+from rlx_datapipe.core.state import State, Value
 from rlx_datapipe.store.files import unwritable
 from rlx_datapipe.store.layout import QUARANTINE, readable, set_aside_file
 
@@ -39,6 +41,32 @@ class Quarantine:
                     file.write(_line(reject))
             except OSError as error:
                 raise unwritable(path, error) from error
+
+    def state(self) -> State:
+        """Counts, and how long each file is."""
+        sizes = {path.relative_to(self._folder()).as_posix(): path.stat().st_size for path in self._files()}
+        counts: list[Value] = [
+            [file, reason, count, self._first_rows[file, reason]] for (file, reason), count in self.counts.items()
+        ]
+        return State({"counts": counts, "sizes": dict(sizes)})
+
+    def restore(self, state: State) -> None:
+        """Cut the files back to what they were: what came later is told again."""
+        for file, reason, count, row in state.values["counts"]:
+            self.counts[file, reason], self._first_rows[file, reason] = count, row
+        sizes = state.values["sizes"]
+        for path in self._files():
+            size = sizes.get(path.relative_to(self._folder()).as_posix(), 0)
+            if size:
+                os.truncate(path, size)
+            else:
+                path.unlink()
+
+    def _folder(self) -> Path:
+        return set_aside_file(*self._where, "any").parent
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder().glob("*.jsonl"))
 
     def records(self) -> list[Quality]:
         """One quality record for each file and reason."""

@@ -10,22 +10,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.state import State
-from rlx_datapipe.store.files import publish_bytes
+from rlx_datapipe.store.files import FileRecord, publish_bytes
 from rlx_datapipe.store.layout import slug
 
 _VALUES = "values"
 KEPT = 3
 """Checkpoints of the newest epochs that are kept, should one turn out to be damaged."""
-
-
-class FileRecord(msgspec.Struct, frozen=True):
-    """One file as it was published: its path below the dataset, size and SHA-256."""
-
-    path: str
-    size_bytes: int
-    sha256: str
 
 
 def checkpoint_path(exchange: str, symbol: str, epoch: int) -> Path:
@@ -44,6 +37,15 @@ def write_checkpoint(dataset: Path, path: Path, states: Mapping[str, State]) -> 
     content = buffer.getvalue()
     publish_bytes(dataset / path, content)
     return FileRecord(path.as_posix(), len(content), hashlib.sha256(content).hexdigest())
+
+
+def collect_checkpoints(dataset: Path, exchange: str, symbol: str, needed_from: int) -> None:
+    """Remove checkpoints of epochs before ``needed_from``; only behind the commit that makes them needless."""
+    folder = (dataset / checkpoint_path(exchange, symbol, 0)).parent
+    for path in sorted(folder.glob("epoch-*.npz")):
+        if int(path.stem.rpartition("-")[2]) < needed_from:
+            path.unlink()
+            crash_point("checkpoint collected")
 
 
 def read_checkpoint(dataset: Path, record: FileRecord) -> dict[str, State]:

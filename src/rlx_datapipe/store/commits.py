@@ -11,12 +11,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
-from rlx_datapipe.store.checkpoints import FileRecord
-from rlx_datapipe.store.files import hash_file
+from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
 from rlx_datapipe.store.manifest import SourceFile
-
-COMMIT_KEY = "rlx"
+from rlx_datapipe.store.tables import COMMIT_KEY
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +115,6 @@ def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:
             path = dataset / record.path
             if not path.is_file():
                 problems.append(f"{record.path}: gone")
-            elif hash_file(path)[1] != record.sha256:
+            elif file_digest(path)[1] != record.sha256:
                 problems.append(f"{record.path}: not the bytes that were committed")
     return problems

@@ -9,12 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
+from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import OutputError
 
 
+class FileRecord(msgspec.Struct, frozen=True):
+    """One file as it was published: its path below the dataset, size and SHA-256."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
 @contextmanager
-def publishing(path: Path) -> Iterator[Path]:
+def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
     """Give a temporary path to write; after the block the file is synced and gets its name.
+
+    With ``adopt``, a file that is there already is taken for this one if it is the same to the byte.
 
     Raises
     ------
@@ -26,11 +39,14 @@ def publishing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         yield temporary
-        _sync(temporary)
+        sync(temporary)
+        crash_point("file written")
         # A hard link refuses to replace what is there; a rename would not.
-        os.link(temporary, path)
+        if not (adopt and path.is_file() and file_digest(path) == file_digest(temporary)):
+            os.link(temporary, path)
         temporary.unlink()
-        _sync(path.parent)
+        sync(path.parent)
+        crash_point("file published")
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
             raise OutputError("a file of this name is there already", file=path) from error
@@ -45,7 +61,7 @@ def publish_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def hash_file(path: Path) -> tuple[int, str]:
+def file_digest(path: Path) -> tuple[int, str]:
     """Size and SHA-256 (hex) of a file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -91,7 +107,8 @@ def _discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -14,13 +14,16 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, stored_schema
+from rlx_datapipe.store.files import FileRecord, file_digest, sync
 from rlx_datapipe.store.layout import partition_folder, table_folder
 from rlx_datapipe.store.parts import PartFile
 
 NS_PER_DAY = 86_400_000_000_000
+COMMIT_KEY = "rlx"
 
 
 class ChainTable:
@@ -42,6 +45,7 @@ class ChainTable:
         self._part: PartFile | None = None
         self._day = 0
         self._written: list[AddAction | RemoveAction] = []
+        self.committed = last_epoch(dataset, table, exchange, symbol)
 
     def append(self, rows: pa.Table, times: Int64Array, epoch: int) -> None:
         """Add rows to the files of an epoch, one file per UTC date of ``times`` (ns, shape (n,), rising).
@@ -54,14 +58,20 @@ class ChainTable:
             if self._part is None or self._day != day:
                 self._close_part()
                 self._day = day
-                self._part = PartFile(self._folder / self._name(day, epoch), SCHEMAS[self.table])
+                self._part = PartFile(
+                    self._folder / self._name(day, epoch), SCHEMAS[self.table], adopt=epoch <= self.committed
+                )
             self._part.append(rows.slice(start, stop - start))
 
-    def close_files(self) -> list[AddAction | RemoveAction]:
-        """Publish what was appended since the last call; the log entries to commit."""
+    def close_files(self) -> tuple[list[AddAction | RemoveAction], tuple[FileRecord, ...]]:
+        """Publish what was appended since the last call; the log entries to commit, and what was published."""
         self._close_part()
         written, self._written = self._written, []
-        return written
+        records = []
+        for action in written:
+            size_bytes, sha256 = file_digest(self._folder / action.path)
+            records.append(FileRecord(f"{self.table}/{action.path}", size_bytes, sha256))
+        return written, tuple(records)
 
     def _name(self, day: int, epoch: int) -> str:
         return f"{partition_folder(self.exchange, self.symbol, _date_text(day))}/epoch-{epoch:010d}.parquet"
@@ -84,25 +94,51 @@ class ChainTable:
         )
         self._part = None
 
-    def commit(self, actions: list[AddAction | RemoveAction], epoch: int, facts: dict[str, Any]) -> None:
-        """Add files by one log entry that carries ``facts`` (JSON values) and the epoch of the chain."""
+    def commit(self, actions: list[AddAction | RemoveAction], epoch: int, told: str) -> None:
+        """Add files by one durable log entry that carries the epoch of the chain and ``told`` (JSON).
+
+        An epoch that this table has already is left alone: a crash came between it and ``events``.
+        """
+        if epoch <= self.committed:
+            return
         transaction = Transaction(app_id=f"{self.exchange}/{self.symbol}", version=epoch)
         try:
-            create_table(self._folder, self.table).create_write_transaction(
+            table = create_table(self._folder, self.table)
+            table.create_write_transaction(
                 actions,
                 mode="append",
                 schema=stored_schema(self.table),
                 partition_by=list(PARTITION),
                 commit_properties=CommitProperties(
-                    custom_metadata={"rlx": json.dumps(facts, sort_keys=True)}, app_transactions=[transaction]
+                    custom_metadata={COMMIT_KEY: told}, app_transactions=[transaction]
                 ),
             )
+            _make_durable(table, self._folder)
         except (DeltaError, OSError) as error:
             raise OutputError(
                 f"can't be written ({_first_line(error)})",
                 file=self._folder,
                 remedy="Choose another folder by --out",
             ) from error
+        self.committed = epoch
+        crash_point("table committed")
+
+
+def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
+    """The last epoch of a chain that is in the log of a table; -1 if there is none."""
+    try:
+        delta = DeltaTable(table_folder(dataset, table).as_uri())
+    except TableNotFoundError:
+        return -1
+    version = delta.transaction_version(f"{exchange}/{symbol}")
+    return -1 if version is None else int(version)
+
+
+def _make_durable(table: DeltaTable, folder: Path) -> None:
+    # delta-rs does not sync its log: an entry that a power cut can take back is no commit.
+    log = folder / "_delta_log"
+    sync(log / f"{table.version():020d}.json")
+    sync(log)
 
 
 def create_table(folder: Path, table: str) -> DeltaTable:
@@ -139,9 +175,17 @@ class DataFile(NamedTuple):
     first_event: int | None
     first_time: int | None
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that wrote it."""
+        return int(self.path.stem.rpartition("-")[2])
+
 
 def data_files(dataset: Path, table: str) -> list[DataFile]:
     """Committed files of a table in the order of their rows.
+
+    After a crash the other tables may be an epoch ahead of ``events``: what the log of ``events`` does not
+    know is left out.
 
     Raises
     ------
@@ -171,6 +215,9 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
             )
         partition = (action["partition.exchange"], action["partition.symbol"], action["partition.date"])
         found.append(DataFile(*partition, path, action.get("min.event_id"), action.get("min.origin_time")))
+    if table != "events":
+        last = {chain: last_epoch(dataset, "events", *chain) for chain in {file[:2] for file in found}}
+        found = [file for file in found if file.epoch <= last[file[:2]]]
     return sorted(found, key=lambda file: (file.exchange, file.symbol, file.path.name, file.date))
 
 
