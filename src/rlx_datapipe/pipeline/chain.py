@@ -117,9 +117,7 @@ def _replay(source: Source, settings: Settings, states: dict[str, State]) -> Ite
     replayer = EventReplayer(source.instrument, source.rule, settings)
     if states:
         replayer.restore(states["replay"])
-    batches = overlap(
-        _ingest(source, settings, states), settings.queue_batches, enabled=settings.threads > 1
-    )
+    batches = overlap(_ingest(source, settings, states), settings.queue_batches, enabled=settings.threads > 1)
     for batch, state in batches:
         replayed = list(replayer.replay(batch.events))
         after = {"ingestion": state, "replay": replayer.state()} if state is not None else None

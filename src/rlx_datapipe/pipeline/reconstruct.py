@@ -75,7 +75,9 @@ def reconstruct(
         for source in found:
             summary, tables = write_chain(source, folder, settings, on_progress)
             instrument = source.instrument
-            digests.update({digest_name(t, instrument.exchange, instrument.symbol): tables[t] for t in TABLES})
+            digests.update(
+                {digest_name(t, instrument.exchange, instrument.symbol): tables[t] for t in TABLES}
+            )
             chains.append(summary)
     return _summary(folder, chains, combine(digests), time.perf_counter() - started)
 

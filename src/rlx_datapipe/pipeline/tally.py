@@ -81,7 +81,8 @@ class Tally:
 
     def restore(self, state: State) -> None:
         """Go on counting."""
-        for name, value in state.values.items():
+        values: dict[str, Any] = state.values
+        for name, value in values.items():
             setattr(self, name, Counter(value) if isinstance(getattr(self, name), Counter) else value)
 
     def told(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -46,15 +47,17 @@ class Quarantine:
         """Counts, and how long each file is."""
         sizes = {path.relative_to(self._folder()).as_posix(): path.stat().st_size for path in self._files()}
         counts: list[Value] = [
-            [file, reason, count, self._first_rows[file, reason]] for (file, reason), count in self.counts.items()
+            [file, reason, count, self._first_rows[file, reason]]
+            for (file, reason), count in self.counts.items()
         ]
         return State({"counts": counts, "sizes": dict(sizes)})
 
     def restore(self, state: State) -> None:
         """Cut the files back to what they were: what came later is told again."""
-        for file, reason, count, row in state.values["counts"]:
+        values: dict[str, Any] = state.values
+        for file, reason, count, row in values["counts"]:
             self.counts[file, reason], self._first_rows[file, reason] = count, row
-        sizes = state.values["sizes"]
+        sizes = values["sizes"]
         for path in self._files():
             size = sizes.get(path.relative_to(self._folder()).as_posix(), 0)
             if size:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,19 +29,20 @@ def checkpoint_path(exchange: str, symbol: str, epoch: int) -> Path:
 
 def write_checkpoint(dataset: Path, path: Path, states: Mapping[str, State]) -> FileRecord:
     """Publish the states of all stages, by name; what was written."""
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{stage}/{name}": array for stage, state in states.items() for name, array in state.arrays.items()
     }
     values = msgspec.json.encode({stage: state.values for stage, state in states.items()})
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{_VALUES: np.frombuffer(values, dtype=np.uint8)}, **arrays)
+    arrays[_VALUES] = np.frombuffer(values, dtype=np.uint8)
+    np.savez_compressed(buffer, **arrays)
     content = buffer.getvalue()
     publish_bytes(dataset / path, content)
     return FileRecord(path.as_posix(), len(content), hashlib.sha256(content).hexdigest())
 
 
 def collect_checkpoints(dataset: Path, exchange: str, symbol: str, needed_from: int) -> None:
-    """Remove checkpoints of epochs before ``needed_from``; only behind the commit that makes them needless."""
+    """Remove checkpoints of epochs before ``needed_from``; only behind the commit that frees them."""
     folder = (dataset / checkpoint_path(exchange, symbol, 0)).parent
     for path in sorted(folder.glob("epoch-*.npz")):
         if int(path.stem.rpartition("-")[2]) < needed_from:

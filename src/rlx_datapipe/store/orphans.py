@@ -29,7 +29,7 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
 
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:
-    leftovers = [path for path in folder.glob(f".epoch-*{suffix}.partial")]
+    leftovers = list(folder.glob(f".epoch-*{suffix}.partial"))
     leftovers += [
         path for path in folder.glob(f"epoch-*{suffix}") if int(path.stem.rpartition("-")[2]) > committed
     ]

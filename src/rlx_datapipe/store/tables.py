@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +64,7 @@ class ChainTable:
             self._part.append(rows.slice(start, stop - start))
 
     def close_files(self) -> tuple[list[AddAction | RemoveAction], tuple[FileRecord, ...]]:
-        """Publish what was appended since the last call; the log entries to commit, and what was published."""
+        """Publish what was appended since the last call; the log entries to commit, and the files."""
         self._close_part()
         written, self._written = self._written, []
         records = []
