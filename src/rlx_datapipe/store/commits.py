@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import COMMIT_KEY
+from rlx_datapipe.store.tables import COMMIT_KEY, log_damaged
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +78,14 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
     Raises
     ------
     DatasetError
-        When a commit is missing, doubled or changed.
+        When a commit is missing, doubled or changed, or the log can't be read.
     """
     commits: list[Commit] = []
-    for text in _log(table_folder(dataset, "events")):
-        commit = msgspec.json.decode(text, type=Commit)
+    for text in _log(dataset):
+        try:
+            commit = msgspec.json.decode(text, type=Commit)
+        except msgspec.MsgspecError as error:
+            raise log_damaged(dataset, "events", error) from error
         if commit.chain != f"{exchange}/{symbol}":
             continue
         previous = commits[-1].digest() if commits else ""
@@ -98,12 +101,14 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
     return commits
 
 
-def _log(folder: Path) -> list[str]:
-    """Our part of each version of a table's log, oldest first."""
+def _log(dataset: Path) -> list[str]:
+    """Our part of each version of the log of ``events``, oldest first."""
     try:
-        history = DeltaTable(folder.as_uri()).history()
+        history = DeltaTable(table_folder(dataset, "events").as_uri()).history()
     except TableNotFoundError:
         return []
+    except (DeltaError, OSError) as error:
+        raise log_damaged(dataset, "events", error) from error
     return [entry[COMMIT_KEY] for entry in reversed(history) if COMMIT_KEY in entry]
 
 

@@ -125,20 +125,37 @@ class ChainTable:
 
 
 def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
-    """The last epoch of a chain that is in the log of a table; -1 if there is none."""
+    """The last epoch of a chain that is in the log of a table; -1 if there is none.
+
+    Raises
+    ------
+    DatasetError
+        When the log is damaged.
+    """
     try:
-        delta = DeltaTable(table_folder(dataset, table).as_uri())
+        version = DeltaTable(table_folder(dataset, table).as_uri()).transaction_version(f"{exchange}/{symbol}")
     except TableNotFoundError:
         return -1
-    version = delta.transaction_version(f"{exchange}/{symbol}")
+    except (DeltaError, OSError) as error:
+        raise log_damaged(dataset, table, error) from error
     return -1 if version is None else int(version)
+
+
+def log_damaged(dataset: Path, table: str, error: Exception) -> DatasetError:
+    """The error for a log of a table that can't be read."""
+    return DatasetError(
+        f"the log of table {table!r} can't be read ({_first_line(error)})",
+        file=dataset,
+        remedy="Restore it or reconstruct again",
+    )
 
 
 def _make_durable(table: DeltaTable, folder: Path) -> None:
     # delta-rs does not sync its log: an entry that a power cut can take back is no commit.
     log = folder / "_delta_log"
     sync(log / f"{table.version():020d}.json")
-    sync(log)
+    for path in (log, folder, folder.parent):
+        sync(path)
 
 
 def create_table(folder: Path, table: str) -> DeltaTable:
@@ -147,13 +164,16 @@ def create_table(folder: Path, table: str) -> DeltaTable:
         return DeltaTable(folder.as_uri())
     except TableNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
-        return DeltaTable.create(
+        made = DeltaTable.create(
             folder.as_uri(),
             schema=stored_schema(table),
             partition_by=list(PARTITION),
             name=f"rlx {table}",
-            configuration={"delta.appendOnly": "true"},
+            # The log is the chain of commits: none of it may be cleaned away as too old.
+            configuration={"delta.appendOnly": "true", "delta.enableExpiredLogCleanup": "false"},
         )
+        _make_durable(made, folder)
+        return made
 
 
 def _date_text(day: int) -> str:
@@ -201,11 +221,7 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
             f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made"
         ) from error
     except (DeltaError, OSError) as error:
-        raise DatasetError(
-            f"the log of table {table!r} can't be read ({_first_line(error)})",
-            file=dataset,
-            remedy="Restore it or reconstruct again",
-        ) from error
+        raise log_damaged(dataset, table, error) from error
     found = []
     for action in actions:
         path = folder / action["path"]
