@@ -9,7 +9,7 @@ from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.sink.datasink import Pins
-from rlx_datapipe.store.checkpoints import read_checkpoint
+from rlx_datapipe.store.checkpoints import collect_checkpoints, read_checkpoint
 from rlx_datapipe.store.commits import Commit, read_commits
 from rlx_datapipe.store.orphans import remove_orphans
 
@@ -40,6 +40,8 @@ def recover(dataset: Path, source: Source, pins: Pins) -> Standing:
         _refuse_change(dataset, commits[-1], pins)
     remove_orphans(dataset, instrument.exchange, instrument.symbol)
     if not commits or commits[-1].is_last:
+        # A complete chain needs no checkpoint; a crash may have come before they were collected.
+        collect_checkpoints(dataset, instrument.exchange, instrument.symbol, len(commits))
         return Standing(commits[-1] if commits else None)
     for commit in reversed(commits):
         if commit.checkpoint is None:
