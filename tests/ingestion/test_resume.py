@@ -141,7 +141,7 @@ def test_batches_of_one_line_go_on_from_every_border(
 def test_files_of_a_chain_blank_lines_and_damage(
     compress: Callable[[bytes], bytes], cut: int, recorded: list[bytes], tmp_path: Path
 ) -> None:
-    """Every file but the first is compressed and perhaps torn; it is told once, also when resumed behind it."""
+    """Every file but the first is compressed and perhaps torn; told once, also when resumed behind it."""
     parts = [recorded[start : start + 60] for start in range(0, len(recorded), 60)]
     for number, part in enumerate(parts):
         whole = b"\n\n" + b"\n".join([*part[:30], b"rubbish", b"", *part[30:]]) + b"\n" * (number % 3)

@@ -1,4 +1,4 @@
-"""A warm process that forks one child a run: kills it at a named point, resumes it, and tells what came out."""
+"""A warm process that forks one child a run: kills it at a point, resumes it, tells what came out."""
 
 from __future__ import annotations
 

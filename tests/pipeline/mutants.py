@@ -81,7 +81,7 @@ def quarantine_not_cut() -> None:
     restore = Quarantine.restore
 
     def keep(self: Quarantine, state: Any) -> None:
-        files, self._files = self._files, list  # type: ignore[method-assign, assignment]
+        files, self._files = self._files, list  # type: ignore[method-assign]
         restore(self, state)
         self._files = files  # type: ignore[method-assign]
 

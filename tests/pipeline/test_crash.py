@@ -28,9 +28,11 @@ ROOT = SWEEP.parents[2]
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     """A folder in memory where there is one: a kill does not care for the disk, and syncs cost nothing."""
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        capture(Path(folder) / "capture.gz", MARKET, partial(drop_depth, k=12), partial(insert_garbage, k=300))
+        capture(
+            Path(folder) / "capture.gz", MARKET, partial(drop_depth, k=12), partial(insert_garbage, k=300)
+        )
         yield Path(folder)
 
 

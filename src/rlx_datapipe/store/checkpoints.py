@@ -15,7 +15,7 @@ from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.state import State
 from rlx_datapipe.store.files import FileRecord, publish_bytes
-from rlx_datapipe.store.layout import slug
+from rlx_datapipe.store.layout import epoch_files, slug
 
 _VALUES = "values"
 KEPT = 3
@@ -44,8 +44,8 @@ def write_checkpoint(dataset: Path, path: Path, states: Mapping[str, State]) -> 
 def collect_checkpoints(dataset: Path, exchange: str, symbol: str, needed_from: int) -> None:
     """Remove checkpoints of epochs before ``needed_from``; only behind the commit that frees them."""
     folder = (dataset / checkpoint_path(exchange, symbol, 0)).parent
-    for path in sorted(folder.glob("epoch-*.npz")):
-        if int(path.stem.rpartition("-")[2]) < needed_from:
+    for epoch, path in epoch_files(folder, ".npz"):
+        if epoch < needed_from:
             path.unlink()
             crash_point("checkpoint collected")
 

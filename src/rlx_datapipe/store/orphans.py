@@ -8,7 +8,7 @@ from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.store.checkpoints import checkpoint_path
 from rlx_datapipe.store.files import sync
-from rlx_datapipe.store.layout import partition_folder, table_folder
+from rlx_datapipe.store.layout import epoch_files, partition_folder, table_folder
 from rlx_datapipe.store.tables import last_epoch
 
 
@@ -30,9 +30,7 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:
     leftovers = list(folder.glob(f".epoch-*{suffix}.partial"))
-    leftovers += [
-        path for path in folder.glob(f"epoch-*{suffix}") if int(path.stem.rpartition("-")[2]) > committed
-    ]
+    leftovers += [path for epoch, path in epoch_files(folder, suffix) if epoch > committed]
     for path in sorted(leftovers):
         path.unlink()
         crash_point("orphan removed")

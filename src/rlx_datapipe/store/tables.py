@@ -133,7 +133,9 @@ def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
         When the log is damaged.
     """
     try:
-        version = DeltaTable(table_folder(dataset, table).as_uri()).transaction_version(f"{exchange}/{symbol}")
+        version = DeltaTable(table_folder(dataset, table).as_uri()).transaction_version(
+            f"{exchange}/{symbol}"
+        )
     except TableNotFoundError:
         return -1
     except (DeltaError, OSError) as error:
