@@ -24,7 +24,7 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
-from rlx_datapipe.core.state import State
+from rlx_datapipe.core.state import State, Value
 from rlx_datapipe.ingestion import lake, lake_open, lines
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.order import OrderBuffer
@@ -54,7 +54,7 @@ FAULTS: dict[str, Fault] = {
 def stored(state: State) -> State:
     """The state after a file in between: JSON and NumPy, nothing pickled."""
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **state.arrays)  # type: ignore[arg-type]
+    np.savez(file, allow_pickle=False, **state.arrays)
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
         return State(json.loads(json.dumps(state.values)), dict(arrays))
@@ -82,7 +82,7 @@ def same(one: State, other: State) -> bool:
 
 
 def check_every_border(source: Source, settings: Settings, every: int = 1, ahead: int | None = None) -> int:
-    """From each k-th border on the same batches follow (``ahead`` of them), and the same state behind them."""
+    """From each k-th border on the same batches follow (``ahead`` of them), and the state behind them too."""
     batches, states = told_with_states(DataIngestion(source, settings))
     for border in {*range(0, len(states), every), len(states) - 1}:
         ingestion = DataIngestion(source, settings)
@@ -155,14 +155,15 @@ def test_files_of_a_chain_blank_lines_and_damage(
 def test_only_a_state_of_the_same_files_is_taken(recorded: list[bytes], tmp_path: Path) -> None:
     source = capture(tmp_path, recorded)
     state = DataIngestion(source, Settings()).state()
-    for name, value in (("format", "crypto-lake"), ("files", ["other.txt"]), ("newest", "late")):
+    others: dict[str, Value] = {"format": "crypto-lake", "files": ["other.txt"], "newest": "late"}
+    for name, value in others.items():
         with pytest.raises(ValueError, match="state"):
             DataIngestion(source, Settings()).restore(State(state.values | {name: value}, state.arrays))
     for name in state.arrays:
         for wrong in (state.arrays[name].astype(np.float64), np.zeros((9, 9, 9), dtype=np.int64)):
             with pytest.raises(ValueError, match="state"):
                 DataIngestion(source, Settings()).restore(
-                    State(state.values, state.arrays | {name: wrong})  # type: ignore[dict-item]
+                    State(state.values, state.arrays | {name: wrong})  # type: ignore[arg-type]
                 )
     with pytest.raises(ValueError, match="state"):
         DataIngestion(source, Settings()).restore(State())

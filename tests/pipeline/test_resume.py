@@ -19,8 +19,8 @@ from tests.pipeline.captures import SPOT, capture
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatasetError, OutputError
-from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.chain import Progress
+from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.store.commits import read_commits
 
