@@ -18,10 +18,14 @@ from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Keyframe, Quality, Replayed
 from rlx_datapipe.core.schema import TABLES
-from rlx_datapipe.sink.datasink import DataSink
+from rlx_datapipe.core.state import State
+from rlx_datapipe.sink.datasink import DataSink, Pins
+from rlx_datapipe.store.commits import read_commits, verify_files
 
 BTC = Instrument("BINANCE", "BTCUSDT", price_decimals=2, quantity_decimals=3)
 MIDNIGHT = 1_723_161_600 * 10**9
+PINS = Pins((), "settings", "writer")
+STATES = {"ingestion": State(), "replay": State()}
 NOTHING = np.zeros(0, dtype=np.int64)
 
 
@@ -39,6 +43,11 @@ def stretch(first: int, times: list[int], *, ends: bool = False, **told: Any) ->
     flags = np.full(count, int(Flag.GROUP_END), dtype=np.int64)
     samples, heads = np.zeros((0, 4, 20), dtype=np.int64), np.zeros((0, 4), dtype=np.int64)
     return Replayed(first, events, best, flags, samples, heads, ends_epoch=ends, **told)
+
+
+def finish(sink: DataSink) -> None:
+    """The last commit of a chain."""
+    sink.commit(PINS, {}, {"summary": {}})
 
 
 def read(folder: Path, table: str) -> list[dict[str, Any]]:
@@ -62,7 +71,7 @@ def test_rows_are_exact(tmp_path: Path) -> None:
     replayed.events[Field.TRADE_ID, 1] = 99
     replayed.best[2:, 1] = NONE
     sink.add(replayed)
-    sink.finish()
+    finish(sink)
     delta, trade = read(tmp_path, "events")
     assert delta == {
         "event_id": 7,
@@ -97,7 +106,7 @@ def test_all_other_tables_keep_what_they_are_given(tmp_path: Path) -> None:
     quotes[Quote.RECEIVED_TIME], quotes[Quote.UPDATE_ID] = MIDNIGHT, 8
     quotes[Quote.BID_PRICE], quotes[Quote.BID_QUANTITY] = 10_000, 1
     sink.add_quotes(quotes)
-    sink.finish()
+    finish(sink)
     [keyframe], [quality], [quote] = (read(tmp_path, name) for name in ("keyframes", "quality", "quotes"))
     assert keyframe["bid_prices"] == [Decimal(100), Decimal("99.9")]
     assert keyframe["bid_quantities"] == [Decimal("0.001"), Decimal(2)]
@@ -115,7 +124,7 @@ def test_files_are_cut_at_midnight_and_keep_the_order_of_rows(tmp_path: Path) ->
     sink = DataSink(tmp_path, BTC)
     times = [MIDNIGHT - 2, MIDNIGHT - 1, MIDNIGHT, MIDNIGHT - 1, MIDNIGHT + 1]
     sink.add(stretch(0, times))
-    sink.finish()
+    finish(sink)
     days = {
         path.parent.name: [row["event_id"] for row in pq.ParquetFile(path).read().to_pylist()]
         for path in (tmp_path / "events").rglob("*.parquet")
@@ -125,10 +134,12 @@ def test_files_are_cut_at_midnight_and_keep_the_order_of_rows(tmp_path: Path) ->
 
 def test_an_epoch_is_one_entry_in_the_log_of_each_table(tmp_path: Path) -> None:
     sink = DataSink(tmp_path, BTC)
-    sink.add(stretch(0, [MIDNIGHT], ends=True))
+    sink.add(stretch(0, [MIDNIGHT]))
+    sink.commit(PINS, STATES)
+    sink.commit(PINS, STATES)
     sink.add(stretch(1, [MIDNIGHT + 1]))
-    sink.add(stretch(2, [MIDNIGHT + 2], ends=True))
-    sink.finish({"settings": "abc"})
+    sink.add(stretch(2, [MIDNIGHT + 2]))
+    finish(sink)
     for table in TABLES:
         made, *epochs = log(tmp_path, table)
         assert len(epochs) == 3
@@ -138,17 +149,32 @@ def test_an_epoch_is_one_entry_in_the_log_of_each_table(tmp_path: Path) -> None:
             assert parts["txn"]["version"] == number
             told = json.loads(parts["commitInfo"]["rlx"])
             assert told["epoch"] == number
-            assert told.get("complete", False) == (number == 2)
+            if table == "events":
+                assert (told["summary"] is None) == (told["checkpoint"] is not None) == (number < 2)
         assert not any("add" in part for part in made)
     assert sink.rows == {"events": 3, "books": 0, "keyframes": 0, "quality": 0, "quotes": 0}
     assert DeltaTable(str(tmp_path / "events")).version() == 3
     assert len(list((tmp_path / "events").rglob("*.parquet"))) == 2
 
 
+def test_commits_are_linked_and_tell_their_files(tmp_path: Path) -> None:
+    sink = DataSink(tmp_path, BTC)
+    for number in range(3):
+        sink.add(stretch(number, [MIDNIGHT + number]))
+        sink.commit(PINS, STATES)
+    finish(sink)
+    commits = read_commits(tmp_path, "BINANCE", "BTCUSDT")
+    assert [commit.previous for commit in commits] == ["", *(commit.digest() for commit in commits[:-1])]
+    assert [commit.rows["events"] for commit in commits] == [1, 2, 3, 3]
+    assert [commit.is_last for commit in commits] == [False, False, False, True]
+    assert verify_files(tmp_path, commits) == []
+    assert not list(tmp_path.rglob("*.npz"))
+
+
 def test_statistics_of_the_log_tell_the_bounds(tmp_path: Path) -> None:
     sink = DataSink(tmp_path, BTC)
     sink.add(stretch(4, [MIDNIGHT, MIDNIGHT + 1, MIDNIGHT + 2]))
-    sink.finish()
+    finish(sink)
     [added] = [part["add"] for entry in log(tmp_path, "events") for part in entry if "add" in part]
     told = json.loads(added["stats"])
     assert told["numRecords"] == 3
@@ -160,10 +186,10 @@ def test_statistics_of_the_log_tell_the_bounds(tmp_path: Path) -> None:
 def test_a_chain_is_never_written_twice(tmp_path: Path) -> None:
     first, second = DataSink(tmp_path, BTC), DataSink(tmp_path, BTC)
     first.add(stretch(0, [MIDNIGHT]))
-    first.finish()
+    finish(first)
     second.add(stretch(0, [MIDNIGHT]))
     with pytest.raises(OutputError, match="there already"):
-        second.finish()
+        finish(second)
     assert len(read(tmp_path, "events")) == 1
 
 
@@ -171,7 +197,7 @@ def test_two_chains_share_their_tables(tmp_path: Path) -> None:
     for symbol in ("BTCUSDT", "ETHUSDT"):
         sink = DataSink(tmp_path, Instrument("BINANCE", symbol, 2, 3))
         sink.add(stretch(0, [MIDNIGHT]))
-        sink.finish()
+        finish(sink)
     assert [path.name for path in sorted((tmp_path / "events" / "exchange=BINANCE").iterdir())] == [
         "symbol=BTCUSDT",
         "symbol=ETHUSDT",
@@ -180,7 +206,7 @@ def test_two_chains_share_their_tables(tmp_path: Path) -> None:
 
 
 def test_an_empty_chain_has_all_tables(tmp_path: Path) -> None:
-    DataSink(tmp_path, BTC).finish()
+    finish(DataSink(tmp_path, BTC))
     for table in TABLES:
         assert DeltaTable(str(tmp_path / table)).version() == 1
         assert read(tmp_path, table) == []

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rlx_datapipe.cli.progress import progress_bar
-from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, settings_from
+from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say, settings_from
+from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DATASET|SOURCE...")
+@click.option("--deep", is_flag=True, help="First verify every commit and file of the dataset.")
 @config_option
 @json_option
 @guarded
-def inspect(paths: tuple[str, ...], config: Path | None, as_json: bool) -> None:
-    """Show counts, time range, quality and digest of a dataset or of recordings."""
+def inspect(paths: tuple[str, ...], deep: bool, config: Path | None, as_json: bool) -> None:
+    """Show counts, time range, quality and digest of a dataset or of recordings.
+
+    With --deep the exit status is 1 if any file or commit is not what was committed.
+    """
     from rlx_datapipe.pipeline.inspect import inspect as run
 
     with progress_bar() as on_progress:
-        result = run(paths, settings_from(config), on_progress=on_progress)
+        result = run(paths, settings_from(config), deep=deep, on_progress=on_progress)
     if as_json:
         give(result)
+    elif result.get("problems"):
+        say("\n".join(result["problems"]))
     else:
         _show(result)
+    sys.exit(EXIT_VERDICT_FAILED if result.get("problems") else EXIT_DONE)
 
 
 def _show(result: dict[str, Any]) -> None:

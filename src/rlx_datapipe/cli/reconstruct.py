@@ -31,6 +31,7 @@ from rlx_datapipe.cli.terminal import (
 @click.option("--threads", type=int, help="1 works in turn, more overlap; never changes the output.")
 @click.option("--books-every-ms", type=int, help="Cadence of the books table; 0 is every update group.")
 @click.option("--books-levels", type=int, help="Depth of the books table.")
+@click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
 @config_option
 @json_option
 @guarded
@@ -42,6 +43,7 @@ def reconstruct(
     exchange: str,
     price_decimals: int | None,
     quantity_decimals: int | None,
+    resume: bool,
     config: Path | None,
     as_json: bool,
     **given: Any,
@@ -64,6 +66,7 @@ def reconstruct(
             exchange=exchange,
             symbols=symbols.split(",") if symbols else (),
             decimals=(price_decimals, quantity_decimals),
+            resume=resume,
             on_progress=on_progress,
         )
     if as_json:

@@ -73,5 +73,5 @@ def steady() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_DONE)
     except KeyboardInterrupt:
-        say("rlx: stopped; what was written so far is not a complete dataset: delete it and run again")
+        say("rlx: stopped; a reconstruction goes on by the same command with --resume")
         sys.exit(EXIT_STOPPED)

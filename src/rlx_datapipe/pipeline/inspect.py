@@ -10,11 +10,13 @@ from typing import Any
 import polars as pl
 
 from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.ingest import ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
-from rlx_datapipe.pipeline.reconstruct import Progress
+from rlx_datapipe.pipeline.chain import Progress
+from rlx_datapipe.store.commits import read_commits, verify_files
 from rlx_datapipe.store.dataset import Dataset, dataset_digest, open_dataset
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import hash_file, is_dataset
@@ -24,12 +26,15 @@ def inspect(
     paths: str | Path | Iterable[str | Path],
     settings: Settings | None = None,
     *,
+    deep: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Counts, time range, quality and digest of a dataset, or of recordings.
 
     Of a dataset the ``digest`` is the SHA-256 over its logical rows, read back from its files; of a
-    recording each file's own SHA-256 is told.
+    recording each file's own SHA-256 is told. With ``deep`` a dataset's chain of commits and the bytes of
+    every committed file are verified first: ``problems`` lists what is wrong, and if anything is, nothing
+    else is told.
 
     Raises
     ------
@@ -38,7 +43,11 @@ def inspect(
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if len(given) == 1 and is_dataset(given[0]):
-        return _inspect_dataset(open_dataset(given[0]))
+        dataset = open_dataset(given[0])
+        problems = _problems(dataset) if deep else []
+        if problems:
+            return {"kind": "dataset", "dataset": readable(str(dataset.path)), "problems": problems}
+        return _inspect_dataset(dataset) | ({"problems": []} if deep else {})
     settings = settings or Settings()
     sources = find_sources(given, settings)
     return {"kind": "recording", "chains": [_inspect_source(s, settings, on_progress) for s in sources]}
@@ -71,6 +80,22 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
         "events": sum(chain["rows"]["events"] for chain in chains),
         "chains": chains,
     }
+
+
+def _problems(dataset: Dataset) -> list[str]:
+    """What differs from what was committed, one sentence each."""
+    problems: list[str] = []
+    for chain in dataset.manifest.chains:
+        instrument = chain.instrument
+        try:
+            commits = read_commits(dataset.path, instrument.exchange, instrument.symbol)
+        except DatasetError as error:
+            problems.append(str(error))
+            continue
+        if not commits or not commits[-1].is_last:
+            problems.append(f"{instrument.exchange} {instrument.symbol}: the last commit is missing")
+        problems += verify_files(dataset.path, commits)
+    return problems
 
 
 def _height(frame: pl.LazyFrame) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from rlx_datapipe.core.event import NONE, Field, Flag, Kind
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality, Replayed
+from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.ingest import Ingested
 
 _COUNTED = ("duplicate", "late", "not_market", "stale_check", "check", "trade_off_book", "clock_skew")
@@ -73,6 +74,16 @@ class Tally:
             for name, count in sorted(self._messages.items())
             if name.startswith(("set aside:", "unknown:", "trade without"))
         ]
+
+    def state(self) -> State:
+        """All counts."""
+        return State({n: dict(v) if isinstance(v, dict) else v for n, v in vars(self).items()})
+
+    def restore(self, state: State) -> None:
+        """Go on counting."""
+        values: dict[str, Any] = state.values
+        for name, value in values.items():
+            setattr(self, name, Counter(value) if isinstance(getattr(self, name), Counter) else value)
 
     def told(self) -> dict[str, Any]:
         """The counts, by name."""

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Quote
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
+from rlx_datapipe.core.state import State
 from rlx_datapipe.sink.quarantine import Quarantine
 from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
+from rlx_datapipe.store.checkpoints import KEPT, checkpoint_path, collect_checkpoints, write_checkpoint
+from rlx_datapipe.store.commits import Commit
+from rlx_datapipe.store.dataset import last_rows
 from rlx_datapipe.store.digest import TableDigest
+from rlx_datapipe.store.files import FileRecord
 from rlx_datapipe.store.layout import UNKNOWN
+from rlx_datapipe.store.manifest import SourceFile
 from rlx_datapipe.store.tables import ChainTable
+
+
+class Pins(NamedTuple):
+    """What a chain stands on and may not change while it is written: input, settings, program."""
+
+    sources: tuple[SourceFile, ...]
+    config: str
+    writer: str
 
 
 class DataSink:
@@ -35,12 +52,12 @@ class DataSink:
     """
 
     def __init__(self, dataset: Path, instrument: Instrument) -> None:
-        self._instrument = instrument
+        self._dataset, self._instrument = dataset, instrument
         chain = (instrument.exchange, instrument.symbol)
         self._tables = {name: ChainTable(dataset, name, *chain) for name in TABLES}
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
         self._newest = dict.fromkeys(TABLES, 0)
-        self._epoch = 0
+        self._epoch, self._previous = 0, ""
         self.quarantine = Quarantine(dataset, *chain)
         self._unknown = Quarantine(dataset, *chain, UNKNOWN)
 
@@ -55,7 +72,7 @@ class DataSink:
         return {name: running.rows for name, running in self._digests.items()}
 
     def add(self, replayed: Replayed) -> None:
-        """Take a stretch of events; ends the epoch where it says so."""
+        """Take a stretch of events."""
         instrument = self._instrument
         self._gather("events", event_rows(replayed, instrument), replayed.events[Field.ORIGIN_TIME])
         self._gather("books", book_rows(replayed, instrument), replayed.sample_heads[:, 1])
@@ -66,8 +83,6 @@ class DataSink:
             np.array([f.origin_time for f in frames], dtype=np.int64),
         )
         self.add_quality(replayed.quality)
-        if replayed.ends_epoch:
-            self._end_epoch()
 
     def add_quality(self, records: list[Quality]) -> None:
         """Take quality records; those without a time are filed under the newest event's date."""
@@ -86,9 +101,70 @@ class DataSink:
         self.quarantine.add(rejects)
         self._unknown.add(unknown)
 
-    def finish(self, facts: dict[str, Any] | None = None) -> None:
-        """Write what is left as the last epoch; its commit says that the chain is complete."""
-        self._end_epoch({"complete": True, **(facts or {})})
+    def commit(self, pins: Pins, states: Mapping[str, State], summary: dict[str, Any] | None = None) -> None:
+        """Publish the epoch: data files of all tables, then the checkpoint, then the logs, ``events`` last.
+
+        ``states`` are those of the stages before this one; the last commit has a ``summary`` instead.
+        """
+        written = {name: table.close_files() for name, table in self._tables.items()}
+        crash_point("files published")
+        commit = Commit(
+            chain=f"{self._instrument.exchange}/{self._instrument.symbol}",
+            epoch=self._epoch,
+            previous=self._previous,
+            sources=pins.sources,
+            config=pins.config,
+            writer=pins.writer,
+            input=states["ingestion"].values if states else {},
+            files={name: records for name, (_, records) in written.items()},
+            rows=self.rows,
+            checkpoint=None if summary is not None else self._write_checkpoint(states),
+            summary=summary,
+        )
+        for name in TABLES:
+            told = commit.encoded() if name == "events" else json.dumps({"epoch": self._epoch})
+            self._tables[name].commit(written[name][0], self._epoch, told)
+        crash_point("epoch committed")
+        # A complete chain needs no checkpoint any more.
+        needed_from = self._epoch - KEPT + 1 if summary is None else self._epoch + 1
+        collect_checkpoints(self._dataset, self._instrument.exchange, self._instrument.symbol, needed_from)
+        self._epoch, self._previous = self._epoch + 1, commit.digest()
+
+    def _write_checkpoint(self, states: Mapping[str, State]) -> FileRecord:
+        path = checkpoint_path(self._instrument.exchange, self._instrument.symbol, self._epoch)
+        record = write_checkpoint(self._dataset, path, {**states, "sink": self.state()})
+        crash_point("checkpoint published")
+        return record
+
+    def state(self) -> State:
+        """What the sink must know after this epoch; the commit that ends it is told by the log itself."""
+        return State(
+            {
+                "newest": dict(self._newest),
+                "digests": {name: list(running.leaf_state()) for name, running in self._digests.items()},
+                "rows": dict(self.rows),
+                "quarantine": self.quarantine.state().values,
+                "unknown": self._unknown.state().values,
+            }
+        )
+
+    def begin(self) -> None:
+        """Begin a new chain; what an interrupted run set aside will be told again."""
+        for set_aside in (self.quarantine, self._unknown):
+            set_aside.restore(State({"counts": [], "sizes": {}}))
+
+    def restore(self, state: State, commit: Commit) -> None:
+        """Go on behind a commit of this chain, as the sink that made it."""
+        values: dict[str, Any] = state.values
+        self._newest = values["newest"]
+        self._epoch, self._previous = commit.epoch + 1, commit.digest()
+        self.quarantine.restore(State(values["quarantine"]))
+        self._unknown.restore(State(values["unknown"]))
+        for name, running in self._digests.items():
+            chain, whole = values["digests"][name]
+            running.resume(chain, whole)
+            open_rows = values["rows"][name] - whole
+            running.update(last_rows(self._dataset, name, self._instrument, open_rows, commit.epoch))
 
     def _gather(self, table: str, rows: pa.Table, times: Int64Array) -> None:
         if rows.num_rows:
@@ -97,10 +173,3 @@ class DataSink:
             self._newest[table] = int(times[-1])
             self._digests[table].update(rows)
             self._tables[table].append(rows, times, self._epoch)
-
-    def _end_epoch(self, facts: dict[str, Any] | None = None) -> None:
-        written = {name: table.close_files() for name, table in self._tables.items()}
-        told = {"epoch": self._epoch, "rows": self.rows, **(facts or {})}
-        for name in TABLES:
-            self._tables[name].commit(written[name], self._epoch, told)
-        self._epoch += 1

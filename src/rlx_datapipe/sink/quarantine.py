@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
-from rlx_datapipe.store.files import unwritable
+from rlx_datapipe.core.state import State, Value
+from rlx_datapipe.store.files import sync, unwritable
 from rlx_datapipe.store.layout import QUARANTINE, readable, set_aside_file
 
 
@@ -39,6 +43,48 @@ class Quarantine:
                     file.write(_line(reject))
             except OSError as error:
                 raise unwritable(path, error) from error
+
+    def state(self) -> State:
+        """Counts, and how long each file is; so much of it is on the disk then."""
+        for path in self._files():
+            sync(path)
+        sizes = {path.relative_to(self._folder()).as_posix(): path.stat().st_size for path in self._files()}
+        counts: list[Value] = [
+            [file, reason, count, self._first_rows[file, reason]]
+            for (file, reason), count in self.counts.items()
+        ]
+        return State({"counts": counts, "sizes": dict(sizes)})
+
+    def restore(self, state: State) -> None:
+        """Cut the files back to what they were: what came later is told again.
+
+        Raises
+        ------
+        DatasetError
+            When a file is gone or shorter than it was.
+        """
+        values: dict[str, Any] = state.values
+        for file, reason, count, row in values["counts"]:
+            self.counts[file, reason], self._first_rows[file, reason] = count, row
+        sizes = values["sizes"]
+        for name, size in sizes.items():
+            path = self._folder() / name
+            if not path.is_file() or path.stat().st_size < size:
+                raise DatasetError(
+                    "is not as long as was committed", file=path, remedy="Reconstruct it in a new folder"
+                )
+        for path in self._files():
+            size = sizes.get(path.relative_to(self._folder()).as_posix(), 0)
+            if size:
+                os.truncate(path, size)
+            else:
+                path.unlink()
+
+    def _folder(self) -> Path:
+        return set_aside_file(*self._where, "any").parent
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder().glob("*.jsonl"))
 
     def records(self) -> list[Quality]:
         """One quality record for each file and reason."""

@@ -48,6 +48,15 @@ class TableDigest:
                 self._chain = self._leaf()
                 self._runs = self._new_runs()
 
+    def leaf_state(self) -> tuple[str, int]:
+        """What `resume` needs: the chain up to the last whole leaf (hex), and the rows in whole leaves."""
+        return self._chain.hex(), self.rows - self.rows % LEAF_ROWS
+
+    def resume(self, chain: str, rows: int) -> None:
+        """Go on from whole leaves; the rows behind them must be given again by `update`."""
+        self._chain, self.rows = bytes.fromhex(chain), rows
+        self._runs = self._new_runs()
+
     def hexdigest(self) -> str:
         """Digest of all rows so far, with names and types of the columns, in hex."""
         head = "".join(f"|{field.name}:{field.type}" for field in self._schema)

@@ -57,3 +57,10 @@ def table_folder(dataset: Path, table: str) -> Path:
 def set_aside_file(dataset: Path, folder: str, exchange: str, symbol: str, source: str) -> Path:
     """File of the messages of one source file that are set aside in a folder, one JSON object a line."""
     return dataset / folder / slug(exchange) / slug(symbol) / f"{slug(source)}.jsonl"
+
+
+def epoch_files(folder: Path, suffix: str) -> list[tuple[int, Path]]:
+    """Files of a folder that bear our name of an epoch, with the epoch; others are not ours."""
+    pattern = re.compile(rf"epoch-([0-9]{{10}}){re.escape(suffix)}")
+    found = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob(f"epoch-*{suffix}")))
+    return [(int(match[1]), path) for match, path in found if match]

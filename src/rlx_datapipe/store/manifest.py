@@ -103,8 +103,12 @@ def chain_record(dataset: Path, instrument: Instrument) -> Path:
     return dataset / "chains" / f"{slug(instrument.exchange)}+{slug(instrument.symbol)}.json"
 
 
-def start_dataset(folder: Path, writer: str, settings: Settings, planned: Sequence[str] = ()) -> None:
+def start_dataset(
+    folder: Path, writer: str, settings: Settings, planned: Sequence[str] = (), *, resume: bool = False
+) -> None:
     """Make an empty dataset: the folder and its manifest head, with the chains that it will hold.
+
+    With ``resume``, one that is there is taken as it is.
 
     Raises
     ------
@@ -113,12 +117,18 @@ def start_dataset(folder: Path, writer: str, settings: Settings, planned: Sequen
     """
     if problem := place_problem(folder):
         raise OutputError(problem, file=folder, remedy="Choose another --out")
+    if resume and is_dataset(folder):
+        read_manifest(folder)
+        return
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(p.name[0] != "." for p in folder.iterdir())):
+            begun = is_dataset(folder)
             raise OutputError(
                 "is not empty",
                 file=folder,
-                remedy="Choose another --out, or delete it first if you no longer need it",
+                remedy="Go on with --resume, or choose another --out"
+                if begun
+                else "Choose another --out, or delete it first if you no longer need it",
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -27,9 +27,11 @@ class PartFile:
         Name that the file gets when it is closed; until then it lies beside it under another.
     schema
         Schema of all its rows.
+    adopt
+        Whether the file may be there already, from an epoch that was cut off and is redone.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, *, adopt: bool = False) -> None:
         self.path = path
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
@@ -37,7 +39,7 @@ class PartFile:
         self._nulls = {name: 0 for name in schema.names if name in _STATISTICS}
         self._rows = 0
         self._open = ExitStack()
-        temporary = self._open.enter_context(publishing(path))
+        temporary = self._open.enter_context(publishing(path, adopt=adopt))
         self._writer = self._open.enter_context(_writer(temporary, schema))
 
     def append(self, rows: pa.Table) -> None:

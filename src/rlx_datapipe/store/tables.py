@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,16 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, stored_schema
+from rlx_datapipe.store.files import FileRecord, file_digest, sync
 from rlx_datapipe.store.layout import partition_folder, table_folder
 from rlx_datapipe.store.parts import PartFile
 
 NS_PER_DAY = 86_400_000_000_000
+COMMIT_KEY = "rlx"
 
 
 class ChainTable:
@@ -42,6 +45,7 @@ class ChainTable:
         self._part: PartFile | None = None
         self._day = 0
         self._written: list[AddAction | RemoveAction] = []
+        self.committed = last_epoch(dataset, table, exchange, symbol)
 
     def append(self, rows: pa.Table, times: Int64Array, epoch: int) -> None:
         """Add rows to the files of an epoch, one file per UTC date of ``times`` (ns, shape (n,), rising).
@@ -54,14 +58,20 @@ class ChainTable:
             if self._part is None or self._day != day:
                 self._close_part()
                 self._day = day
-                self._part = PartFile(self._folder / self._name(day, epoch), SCHEMAS[self.table])
+                self._part = PartFile(
+                    self._folder / self._name(day, epoch), SCHEMAS[self.table], adopt=epoch <= self.committed
+                )
             self._part.append(rows.slice(start, stop - start))
 
-    def close_files(self) -> list[AddAction | RemoveAction]:
-        """Publish what was appended since the last call; the log entries to commit."""
+    def close_files(self) -> tuple[list[AddAction | RemoveAction], tuple[FileRecord, ...]]:
+        """Publish what was appended since the last call; the log entries to commit, and the files."""
         self._close_part()
         written, self._written = self._written, []
-        return written
+        records = []
+        for action in written:
+            size_bytes, sha256 = file_digest(self._folder / action.path)
+            records.append(FileRecord(f"{self.table}/{action.path}", size_bytes, sha256))
+        return written, tuple(records)
 
     def _name(self, day: int, epoch: int) -> str:
         return f"{partition_folder(self.exchange, self.symbol, _date_text(day))}/epoch-{epoch:010d}.parquet"
@@ -84,25 +94,70 @@ class ChainTable:
         )
         self._part = None
 
-    def commit(self, actions: list[AddAction | RemoveAction], epoch: int, facts: dict[str, Any]) -> None:
-        """Add files by one log entry that carries ``facts`` (JSON values) and the epoch of the chain."""
+    def commit(self, actions: list[AddAction | RemoveAction], epoch: int, told: str) -> None:
+        """Add files by one durable log entry that carries the epoch of the chain and ``told`` (JSON).
+
+        An epoch that this table has already is left alone: a crash came between it and ``events``.
+        """
+        if epoch <= self.committed:
+            return
         transaction = Transaction(app_id=f"{self.exchange}/{self.symbol}", version=epoch)
         try:
-            create_table(self._folder, self.table).create_write_transaction(
+            table = create_table(self._folder, self.table)
+            table.create_write_transaction(
                 actions,
                 mode="append",
                 schema=stored_schema(self.table),
                 partition_by=list(PARTITION),
                 commit_properties=CommitProperties(
-                    custom_metadata={"rlx": json.dumps(facts, sort_keys=True)}, app_transactions=[transaction]
+                    custom_metadata={COMMIT_KEY: told}, app_transactions=[transaction]
                 ),
             )
+            _make_durable(table, self._folder)
         except (DeltaError, OSError) as error:
             raise OutputError(
                 f"can't be written ({_first_line(error)})",
                 file=self._folder,
                 remedy="Choose another folder by --out",
             ) from error
+        self.committed = epoch
+        crash_point("table committed")
+
+
+def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
+    """The last epoch of a chain that is in the log of a table; -1 if there is none.
+
+    Raises
+    ------
+    DatasetError
+        When the log is damaged.
+    """
+    try:
+        version = DeltaTable(table_folder(dataset, table).as_uri()).transaction_version(
+            f"{exchange}/{symbol}"
+        )
+    except TableNotFoundError:
+        return -1
+    except (DeltaError, OSError) as error:
+        raise log_damaged(dataset, table, error) from error
+    return -1 if version is None else int(version)
+
+
+def log_damaged(dataset: Path, table: str, error: Exception) -> DatasetError:
+    """The error for a log of a table that can't be read."""
+    return DatasetError(
+        f"the log of table {table!r} can't be read ({_first_line(error)})",
+        file=dataset,
+        remedy="Restore it or reconstruct again",
+    )
+
+
+def _make_durable(table: DeltaTable, folder: Path) -> None:
+    # delta-rs does not sync its log: an entry that a power cut can take back is no commit.
+    log = folder / "_delta_log"
+    sync(log / f"{table.version():020d}.json")
+    for path in (log, folder, folder.parent):
+        sync(path)
 
 
 def create_table(folder: Path, table: str) -> DeltaTable:
@@ -111,13 +166,16 @@ def create_table(folder: Path, table: str) -> DeltaTable:
         return DeltaTable(folder.as_uri())
     except TableNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
-        return DeltaTable.create(
+        made = DeltaTable.create(
             folder.as_uri(),
             schema=stored_schema(table),
             partition_by=list(PARTITION),
             name=f"rlx {table}",
-            configuration={"delta.appendOnly": "true"},
+            # The log is the chain of commits: none of it may be cleaned away as too old.
+            configuration={"delta.appendOnly": "true", "delta.enableExpiredLogCleanup": "false"},
         )
+        _make_durable(made, folder)
+        return made
 
 
 def _date_text(day: int) -> str:
@@ -139,9 +197,17 @@ class DataFile(NamedTuple):
     first_event: int | None
     first_time: int | None
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that wrote it."""
+        return int(self.path.stem.rpartition("-")[2])
+
 
 def data_files(dataset: Path, table: str) -> list[DataFile]:
     """Committed files of a table in the order of their rows.
+
+    After a crash the other tables may be an epoch ahead of ``events``: what the log of ``events`` does not
+    know is left out.
 
     Raises
     ------
@@ -157,11 +223,7 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
             f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made"
         ) from error
     except (DeltaError, OSError) as error:
-        raise DatasetError(
-            f"the log of table {table!r} can't be read ({_first_line(error)})",
-            file=dataset,
-            remedy="Restore it or reconstruct again",
-        ) from error
+        raise log_damaged(dataset, table, error) from error
     found = []
     for action in actions:
         path = folder / action["path"]
@@ -171,6 +233,9 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
             )
         partition = (action["partition.exchange"], action["partition.symbol"], action["partition.date"])
         found.append(DataFile(*partition, path, action.get("min.event_id"), action.get("min.origin_time")))
+    if table != "events":
+        last = {chain: last_epoch(dataset, "events", *chain) for chain in {file[:2] for file in found}}
+        found = [file for file in found if file.epoch <= last[file[:2]]]
     return sorted(found, key=lambda file: (file.exchange, file.symbol, file.path.name, file.date))
 
 

@@ -1,0 +1,74 @@
+"""Where a chain goes on: from the start, behind its last commit, or not at all because it is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.state import State
+from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.sink.datasink import Pins
+from rlx_datapipe.store.checkpoints import collect_checkpoints, read_checkpoint
+from rlx_datapipe.store.commits import Commit, read_commits
+from rlx_datapipe.store.orphans import remove_orphans
+
+
+@dataclass
+class Standing:
+    """How far a chain has come: the commit to go on behind, and the states of all stages after it.
+
+    ``commit`` is None for a chain that has none; one that is the last needs no ``states``.
+    """
+
+    commit: Commit | None = None
+    states: dict[str, State] = field(default_factory=dict)
+
+
+def recover(dataset: Path, source: Source, pins: Pins) -> Standing:
+    """Clear what a crash left of a chain and find where it goes on.
+
+    Raises
+    ------
+    DatasetError
+        When the input or the settings are not those of the commits, the chain of commits is broken, or no
+        checkpoint can be read.
+    """
+    instrument = source.instrument
+    commits = read_commits(dataset, instrument.exchange, instrument.symbol)
+    if commits:
+        _refuse_change(dataset, commits[-1], pins)
+    remove_orphans(dataset, instrument.exchange, instrument.symbol)
+    if not commits or commits[-1].is_last:
+        # A complete chain needs no checkpoint; a crash may have come before they were collected.
+        collect_checkpoints(dataset, instrument.exchange, instrument.symbol, len(commits))
+        return Standing(commits[-1] if commits else None)
+    for commit in reversed(commits):
+        if commit.checkpoint is None:
+            break
+        try:
+            return Standing(commit, read_checkpoint(dataset, commit.checkpoint))
+        except DatasetError:
+            # An older one will do: the epochs since are redone and must come out the same to the byte.
+            (dataset / commit.checkpoint.path).unlink(missing_ok=True)
+    raise DatasetError("no checkpoint can be read", file=dataset, remedy="Reconstruct it in a new folder")
+
+
+def _refuse_change(dataset: Path, commit: Commit, pins: Pins) -> None:
+    if commit.sources != pins.sources:
+        before = {file.name: file for file in commit.sources}
+        changed = [file.name for file in pins.sources if before.get(file.name) != file]
+        gone = [name for name in before if name not in {file.name for file in pins.sources}]
+        raise DatasetError(
+            "was begun from other input",
+            file=dataset,
+            changed=", ".join(changed) or "nothing",
+            missing=", ".join(gone) or "nothing",
+            remedy="Resume with the very same files, or reconstruct in a new folder",
+        )
+    if commit.config != pins.config:
+        raise DatasetError(
+            "was begun with other settings",
+            file=dataset,
+            remedy="Resume with the same ones (see rlx.json), or reconstruct in a new folder",
+        )

@@ -1,0 +1,125 @@
+"""The chain of commits: what each epoch put into the log of ``events``, linked by digests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.store.files import FileRecord, file_digest
+from rlx_datapipe.store.layout import table_folder
+from rlx_datapipe.store.manifest import SourceFile
+from rlx_datapipe.store.tables import COMMIT_KEY, log_damaged
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """One epoch of one chain: the only moment that counts is the one in which this entered the log.
+
+    Attributes
+    ----------
+    chain
+        Exchange and symbol, with a slash between them.
+    epoch
+        From 0, without a hole.
+    previous
+        Digest of the commit before, empty for the first.
+    sources
+        The input files, pinned by size and SHA-256.
+    input
+        How far the input was read when the epoch ended, in the terms of its stage.
+    files
+        Data files of each table in this epoch.
+    rows
+        Rows of each table so far, this epoch included.
+    checkpoint
+        State of all stages after this epoch; None after the last one.
+    config
+        Digest of the settings that shape the output.
+    writer
+        Program and version.
+    summary
+        What the whole chain came to; only in the last commit, which it marks.
+    """
+
+    chain: str
+    epoch: int
+    previous: str
+    sources: tuple[SourceFile, ...]
+    input: dict[str, Any]
+    files: dict[str, tuple[FileRecord, ...]]
+    rows: dict[str, int]
+    checkpoint: FileRecord | None
+    config: str
+    writer: str
+    summary: dict[str, Any] | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the chain is complete with this epoch."""
+        return self.summary is not None
+
+    def encoded(self) -> str:
+        """Canonical JSON."""
+        return msgspec.json.encode(self, order="sorted").decode()
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.encoded().encode()).hexdigest()
+
+
+def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
+    """All commits of a chain, oldest first, each checked against the one before.
+
+    Raises
+    ------
+    DatasetError
+        When a commit is missing, doubled or changed, or the log can't be read.
+    """
+    commits: list[Commit] = []
+    for text in _log(dataset):
+        try:
+            commit = msgspec.json.decode(text, type=Commit)
+        except msgspec.MsgspecError as error:
+            raise log_damaged(dataset, "events", error) from error
+        if commit.chain != f"{exchange}/{symbol}":
+            continue
+        previous = commits[-1].digest() if commits else ""
+        if (commit.epoch, commit.previous) != (len(commits), previous):
+            raise DatasetError(
+                "the chain of commits is broken",
+                file=dataset,
+                chain=commit.chain,
+                found=f"epoch {commit.epoch} behind {len(commits)} epochs",
+                remedy="Restore the dataset from a backup, or reconstruct it",
+            )
+        commits.append(commit)
+    return commits
+
+
+def _log(dataset: Path) -> list[str]:
+    """Our part of each version of the log of ``events``, oldest first."""
+    try:
+        history = DeltaTable(table_folder(dataset, "events").as_uri()).history()
+    except TableNotFoundError:
+        return []
+    except (DeltaError, OSError) as error:
+        raise log_damaged(dataset, "events", error) from error
+    return [entry[COMMIT_KEY] for entry in reversed(history) if COMMIT_KEY in entry]
+
+
+def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:
+    """Which committed files are gone or differ from what was committed, one sentence each."""
+    problems = []
+    for commit in commits:
+        for record in (record for records in commit.files.values() for record in records):
+            path = dataset / record.path
+            if not path.is_file():
+                problems.append(f"{record.path}: gone")
+            elif file_digest(path)[1] != record.sha256:
+                problems.append(f"{record.path}: not the bytes that were committed")
+    return problems

@@ -1,0 +1,111 @@
+"""Ways to break exactly-once on purpose: each must be noticed by the sweep, or the sweep proves nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rlx_datapipe.pipeline import chain, recovery
+from rlx_datapipe.pipeline.recovery import Standing
+from rlx_datapipe.sink.datasink import DataSink
+from rlx_datapipe.sink.quarantine import Quarantine
+from rlx_datapipe.store.checkpoints import read_checkpoint
+from rlx_datapipe.store.commits import read_commits
+from rlx_datapipe.store.tables import ChainTable
+
+Kill = tuple[str, int]
+
+
+def random_names() -> None:
+    """A file is named after the process too: the same epoch, redone, gets another name."""
+    name = ChainTable._name
+
+    def _name(self: ChainTable, day: int, epoch: int) -> str:
+        return name(self, day, epoch).replace("epoch-", f"epoch-{os.getpid():09d}-")
+
+    ChainTable._name = _name  # type: ignore[method-assign]
+
+
+def orphans_kept() -> None:
+    """Nothing is cleared before a run goes on."""
+    recovery.remove_orphans = lambda *_: 0  # type: ignore[attr-defined]
+
+
+def offsets_apart() -> None:
+    """The sink goes on behind the newest commit, the stages before it behind the one before."""
+    recover = recovery.recover
+
+    def apart(dataset: Path, source: Any, pins: Any) -> Standing:
+        standing = recover(dataset, source, pins)
+        if standing.states and standing.commit is not None and standing.commit.epoch > 0:
+            commits = read_commits(dataset, source.instrument.exchange, source.instrument.symbol)
+            record = commits[standing.commit.epoch - 1].checkpoint
+            assert record is not None
+            before = read_checkpoint(dataset, record)
+            standing.states.update(ingestion=before["ingestion"], replay=before["replay"])
+        return standing
+
+    chain.recover = apart  # type: ignore[attr-defined]
+
+
+def epoch_check_ignored() -> None:
+    """A table takes an epoch that it has already."""
+    commit = ChainTable.commit
+
+    def again(self: ChainTable, actions: Any, epoch: int, told: str) -> None:
+        self.committed = -1
+        commit(self, actions, epoch, told)
+
+    ChainTable.commit = again  # type: ignore[method-assign]
+
+
+def commit_before_data() -> None:
+    """An epoch enters the logs while its files still have no name."""
+    commit = ChainTable.commit
+
+    def early(self: ChainTable, actions: Any, epoch: int, told: str) -> None:
+        paths = [self._folder / action.path for action in actions]
+        for path in paths:
+            path.rename(path.with_suffix(".unnamed"))
+        commit(self, actions, epoch, told)
+        for path in paths:
+            path.with_suffix(".unnamed").rename(path)
+
+    ChainTable.commit = early  # type: ignore[method-assign]
+
+
+def quarantine_not_cut() -> None:
+    """What was set aside after the last commit stays, and comes once more."""
+    restore = Quarantine.restore
+
+    def keep(self: Quarantine, state: Any) -> None:
+        files, self._files = self._files, list  # type: ignore[method-assign]
+        restore(self, state)
+        self._files = files  # type: ignore[method-assign]
+
+    Quarantine.restore = keep  # type: ignore[method-assign]
+
+
+def digest_forgotten() -> None:
+    """The running digest goes on without the rows of its last, open leaf."""
+    restore = DataSink.restore
+
+    def forget(self: DataSink, state: Any, commit: Any) -> None:
+        restore(self, state, commit)
+        for name, (leaves, whole) in state.values["digests"].items():
+            self._digests[name].resume(leaves, whole)
+
+    DataSink.restore = forget  # type: ignore[method-assign]
+
+
+MUTANTS: dict[str, tuple[Callable[[], None], list[list[Kill]]]] = {
+    "random names": (random_names, [[("table committed", k)] for k in (1, 6, 9)]),
+    "orphans kept": (orphans_kept, [[("file published", 4)], [("checkpoint published", 2)]]),
+    "offsets apart": (offsets_apart, [[("epoch committed", k)] for k in (2, 3)]),
+    "epoch check ignored": (epoch_check_ignored, [[("table committed", k)] for k in (3, 8)]),
+    "commit before data": (commit_before_data, [[("table committed", k)] for k in (5, 10)]),
+    "quarantine not cut": (quarantine_not_cut, [[("file published", k)] for k in range(5, 25, 4)]),
+    "digest forgotten": (digest_forgotten, [[("epoch committed", 2)]]),
+}
