@@ -72,4 +72,4 @@ def reconstruct(
     if as_json:
         give(result)
     else:
-        show_reconstruction(result)
+        show_reconstruction(result, sources, out)

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -18,6 +17,8 @@ from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.period import time_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rlx_datapipe.validation.result import ValidationReport
 
 _NAMED = 10
@@ -38,20 +39,15 @@ def console() -> Console:
     return _Screen(highlight=False)
 
 
-def show_reconstruction(result: dict[str, Any]) -> None:
+def show_reconstruction(result: dict[str, Any], sources: Sequence[str], out: Path) -> None:
     """The summary of `rlx reconstruct`, and what to do with the dataset."""
-    show_run(result)
-    show_next(result, _captures())
-
-
-def _captures() -> list[str]:
-    """Sources of the command in hand, if they are captures: Crypto Lake files can't judge a dataset."""
     from rlx_datapipe.ingestion.sources import LAKE
-    from rlx_datapipe.store.dataset import open_dataset
+    from rlx_datapipe.store.manifest import read_manifest
 
-    given = click.get_current_context().params
-    chains = open_dataset(given["out"]).manifest.chains
-    return [] if any(chain.source_format == LAKE for chain in chains) else list(given["sources"])
+    show_run(result)
+    # Crypto Lake files can't judge a dataset: they hold no quotes.
+    is_lake = any(chain.source_format == LAKE for chain in read_manifest(out).chains)
+    show_next(result, [] if is_lake else sources)
 
 
 def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:

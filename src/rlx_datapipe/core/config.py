@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     keyframe_events
         Events between two full books in ``keyframes``.
     epoch_events
-        Events in one commit of the tables.
+        Events after which the tables are committed, and the counted quality records closed.
     line_bytes_max
         Longest line accepted in a capture.
     """

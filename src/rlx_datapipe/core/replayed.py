@@ -50,7 +50,8 @@ class Replayed:
 
     ``events`` is int64 (FIELDS, n), ``best`` int64 (4, n) and ``flags`` int64 (n,), without dropped rows; the
     first event has id ``first_event_id``. ``samples`` is int64 (k, 4, depth) with heads int64 (k, 4).
-    ``ends_epoch`` tells that an epoch is complete with the last of these events.
+    ``ends_epoch`` tells that the counted quality records are closed with the last of these events; commits
+    end by the input instead.
     """
 
     first_event_id: int

@@ -40,8 +40,8 @@ class Pins(NamedTuple):
 class DataSink:
     """Writes one chain. Rows gather until their epoch is complete, are published as files, then committed.
 
-    Within an epoch the data files of all tables come first, then their log entries, ``events`` last: an epoch
-    that is not in the log of ``events`` does not exist.
+    At the end of an epoch come the data files of all tables, the checkpoint, then the log entries, ``events``
+    last: an epoch that is not in the log of ``events`` does not exist.
 
     Parameters
     ----------
