@@ -117,18 +117,26 @@ def test_one_symbol_on_two_markets_is_two_chains(spot: list[bytes], tmp_path: Pa
     assert [source.instrument.exchange for source in found] == ["BINANCE", "BINANCE_FUTURES"]
 
 
-def test_a_file_that_mixes_symbols_is_refused_unless_they_are_chosen(
+def test_a_file_that_mixes_symbols_is_a_chain_for_each(
     spot: list[bytes], ether: list[bytes], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "both", sorted(spot + ether))
-    with pytest.raises(SourceError, match=r"both: mixes symbols .*BTCUSDT, ETHUSDT.*--symbols"):
-        find_sources([path], SETTINGS)
-    found = find_sources([path], SETTINGS, symbols=["ETH/USDT", "btcusdt"])
+    found = find_sources([path], SETTINGS)
     assert [(source.instrument.symbol, source.files) for source in found] == [
         ("BTCUSDT", (path,)), ("ETHUSDT", (path,))
     ]  # fmt: skip
+    assert [source.held for source in found] == [(("BTCUSDT", "ETHUSDT"),)] * 2
+    assert sum(source.rate for source in found) == pytest.approx(1)
     (one,) = find_sources([path], SETTINGS, symbols=["btcusdt"])
-    assert one.instrument.symbol == "BTCUSDT"
+    assert (one.instrument.symbol, one.held) == ("BTCUSDT", found[0].held)
+
+
+def test_each_symbol_of_a_mixed_file_has_its_own_scale_and_tick(
+    spot: list[bytes], ether: list[bytes], tmp_path: Path
+) -> None:
+    mixed = find_sources([write(tmp_path / "both", sorted(spot + ether))], SETTINGS)
+    alone = find_sources([write(tmp_path / "1", spot), write(tmp_path / "2", ether)], SETTINGS)
+    assert [source.instrument for source in mixed] == [source.instrument for source in alone]
 
 
 def test_the_scales_hold_the_numbers_and_the_tick_is_found(spot: list[bytes], tmp_path: Path) -> None:

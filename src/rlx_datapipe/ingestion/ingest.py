@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,11 @@ import numpy as np
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Quote, empty_events, empty_quotes
 from rlx_datapipe.core.feed import Frames, Parsed, Reject
+from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State, Value
 from rlx_datapipe.ingestion.lake import read_lake_rows
 from rlx_datapipe.ingestion.lines import last_row, read_frames
+from rlx_datapipe.ingestion.mixed import Taken, share_out
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
 from rlx_datapipe.ingestion.sources import LAKE, Source
@@ -50,6 +53,12 @@ class _Step(NamedTuple):
     bytes: int
 
 
+Take = Callable[[int, int], Iterator[Taken]]
+"""Reads one recording of a chain, by its number, behind a row: the steps that `DataIngestion` works on."""
+Begin = Callable[[int, int, int], None]
+"""Told the file's number, first and last row of what is worked on next."""
+
+
 class DataIngestion:
     """Events of a chain in the total order, batch by batch; together the same for any batch size.
 
@@ -59,11 +68,32 @@ class DataIngestion:
     Iterating goes on from where the ingestion stands. Between two batches `state` tells that: all of the
     batch given out last is accounted for, and nothing of the next one has been read. So it has to be asked
     for by whoever asks for the batches, before the next one.
+
+    Parameters
+    ----------
+    source, settings
+        What is read, and how.
+    take
+        Where the steps of a recording come from; read from the file if None.
+    skips
+        Rows that make no events.
+    begin
+        Called before each step.
     """
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        *,
+        take: Take | None = None,
+        skips: Sequence[Skip] = (),
+        begin: Begin = lambda *_: None,
+    ) -> None:
         self._source = source
         self._settings = settings
+        self._take = take or partial(take_recording, source, settings)
+        self._skips, self._begin = skips, begin
         self._tables = sorted({file.table for file in source.lake_files})
         horizon_ns = settings.horizon_ms * NS_PER_MS
         self._is_lake = source.format == LAKE
@@ -152,8 +182,8 @@ class DataIngestion:
     def _steps(self, stream: int) -> Iterator[_Step]:
         """What is left of a stream."""
         if self._is_lake:
-            return _table_steps(self._source, self._tables[stream], self._settings, *self._at[stream])
-        return _capture_steps(self._source, self._settings, *self._at[stream])
+            return self._table_steps(self._tables[stream], *self._at[stream])
+        return self._capture_steps(*self._at[stream])
 
     def _end(self, stream: int) -> Int64Array:
         """Close a stream; the events that had waited for more of it."""
@@ -169,6 +199,31 @@ class DataIngestion:
             elif self._source.lake_files[number].table == self._tables[stream]:
                 self._progress[number] = self._source.lake_files[number].bytes
 
+    def _capture_steps(self, start_file: int, start_row: int) -> Iterator[_Step]:
+        """The lines behind a row of a file, and those of the files after it."""
+        source = self._source
+        for number, path in list(enumerate(source.files))[start_file:]:
+            skips = [skip for skip in self._skips if skip.file == number]
+            for taken in self._take(number, start_row if number == start_file else 0):
+                if taken.frames.rows:
+                    self._begin(number, taken.frames.rows[0], taken.frames.rows[-1])
+                _pass_over(taken, skips, path.name)
+                yield _Step(_parse(taken, source, number, self._settings), number, taken.row, taken.consumed)
+
+    def _table_steps(self, table: str, start_file: int, start_row: int) -> Iterator[_Step]:
+        """The rows of a table behind those of a file that were read, and those of the files after it."""
+        source, rows = self._source, self._settings.batch_rows
+        for number, file in list(enumerate(source.lake_files))[start_file:]:
+            if file.table != table:
+                continue
+            behind = start_row if number == start_file else 0
+            skips = [skip for skip in self._skips if skip.file == number]
+            begin = partial(self._begin, number)
+            for parsed, row in read_lake_rows(file, source.instrument, rows, behind, skips, begin):
+                _refuse_future(parsed, str(file.path), self._settings)
+                _number(parsed, number)
+                yield _Step(parsed, number, row, file.bytes * row // max(file.rows, row))
+
 
 def ingest(source: Source, settings: Settings) -> Iterator[Ingested]:
     """The batches of a `DataIngestion` from the beginning to the end."""
@@ -178,40 +233,46 @@ def ingest(source: Source, settings: Settings) -> Iterator[Ingested]:
 def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed, int]]:
     """What the venue's parser makes of each batch, in arrival order, with the bytes read so far."""
     done = [0]
-    for step in _capture_steps(source, settings, 0, 0):
+    for step in DataIngestion(source, settings)._capture_steps(0, 0):
         while len(done) <= step.file:
             done.append(done[-1] + source.files[len(done) - 1].stat().st_size)
         yield step.parsed, done[step.file] + step.bytes
 
 
-def _capture_steps(source: Source, settings: Settings, start_file: int, start_row: int) -> Iterator[_Step]:
-    """The lines behind a row of a file, and those of the files after it."""
+def take_recording(source: Source, settings: Settings, number: int, start_row: int) -> Iterator[Taken]:
+    """The steps of one recording behind a row, read from its file; of a mixed one what the chain gets."""
+    path, held = source.files[number], source.held[number] if source.held else ()
+    for frames, rejects, consumed in read_frames(
+        path, settings.batch_rows, settings.line_bytes_max, start_row=start_row
+    ):
+        taken = Taken(frames, rejects, last_row(frames, rejects), consumed)
+        yield share_out(taken, held, path.name)[source.instrument.symbol] if held else taken
+
+
+def _pass_over(taken: Taken, skips: list[Skip], file: str) -> None:
+    """Reject the messages of rows that are skipped."""
+    for skip in skips:
+        frames, taken.frames = taken.frames, Frames([], [], [])
+        for row, received, payload in zip(frames.rows, frames.received, frames.payloads, strict=True):
+            if skip.from_row <= row <= skip.to_row:
+                taken.rejects.append(Reject(file, row, skip.reason, raw=payload))
+            else:
+                taken.frames.rows.append(row)
+                taken.frames.received.append(received)
+                taken.frames.payloads.append(payload)
+
+
+def _parse(taken: Taken, source: Source, number: int, settings: Settings) -> Parsed:
+    name = source.files[number].name
     market = binance.MARKETS[source.format]
-    for number, path in list(enumerate(source.files))[start_file:]:
-        begin = start_row if number == start_file else 0
-        batches = read_frames(path, settings.batch_rows, settings.line_bytes_max, start_row=begin)
-        for frames, rejects, consumed in batches:
-            row = last_row(frames, rejects)
-            parsed = binance.parse(frames, path.name, source.instrument, market, source.trades)
-            parsed.rejects += rejects
-            _refuse_future(parsed, path.name, settings, frames)
-            parsed.rejects.sort(key=lambda reject: reject.row)
-            _number(parsed, number)
-            yield _Step(parsed, number, row, consumed)
-
-
-def _table_steps(
-    source: Source, table: str, settings: Settings, start_file: int, start_row: int
-) -> Iterator[_Step]:
-    """The rows of a table behind those of a file that were read, and those of the files after it."""
-    for number, file in list(enumerate(source.lake_files))[start_file:]:
-        if file.table != table:
-            continue
-        begin = start_row if number == start_file else 0
-        for parsed, row in read_lake_rows(file, source.instrument, settings.batch_rows, begin):
-            _refuse_future(parsed, str(file.path), settings)
-            _number(parsed, number)
-            yield _Step(parsed, number, row, file.bytes * row // max(file.rows, row))
+    parsed = binance.parse(taken.frames, name, source.instrument, market, source.trades)
+    parsed.rejects += taken.rejects
+    if taken.elsewhere:
+        parsed.counts["of other symbols"] = taken.elsewhere
+    _refuse_future(parsed, name, settings, taken.frames)
+    parsed.rejects.sort(key=lambda reject: reject.row)
+    _number(parsed, number)
+    return parsed
 
 
 def _number(parsed: Parsed, file: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlx_datapipe.core.errors import SourceError
-from rlx_datapipe.core.feed import Parsed, Probe
+from rlx_datapipe.core.feed import Parsed, Probe, Reject
 from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.units import Exactness, scale_many, to_text
 from rlx_datapipe.ingestion.lake_open import open_lake, read_batches
 from rlx_datapipe.ingestion.lake_rows import (
@@ -233,9 +234,17 @@ def read_lake(
 
 
 def read_lake_rows(
-    file: LakeFile, instrument: Instrument, batch_rows: int, start_row: int
+    file: LakeFile,
+    instrument: Instrument,
+    batch_rows: int,
+    start_row: int,
+    skips: Sequence[Skip] = (),
+    begin: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[tuple[Parsed, int]]:
-    """As `read_lake`, each batch with the number of rows up to its end: the ``start_row`` to go on from."""
+    """As `read_lake`, each batch with the number of rows up to its end: the ``start_row`` to go on from.
+
+    Rows of ``skips`` make one reject a batch; ``begin`` is told the first and last row of what comes next.
+    """
     if batch_rows < 1:
         raise ValueError("batch_rows must be 1 or more")
     rows_at_once = max(1, batch_rows // (2 * LEVELS)) if file.table == BOOK else batch_rows
@@ -256,9 +265,29 @@ def read_lake_rows(
         names = (file.exchange, file.symbol)
         batches = read_batches(parquet, layout, file.path, names, rows_at_once, start_row)
         for rows in _whole_messages(batches, file):
-            parsed = rows_to_parsed(file.table, rows, done + 1, name, instrument)
-            done += rows.num_rows
-            yield parsed, done
+            for piece, reason in _cut_at(skips, rows, done + 1):
+                begin(done + 1, done + piece.num_rows)
+                if reason:
+                    reject = Reject(name, done + 1, reason, found=f"rows up to {done + piece.num_rows}")
+                    parsed = Parsed(rejects=[reject])
+                else:
+                    parsed = rows_to_parsed(file.table, piece, done + 1, name, instrument)
+                done += piece.num_rows
+                yield parsed, done
+
+
+def _cut_at(skips: Sequence[Skip], rows: pa.Table, first: int) -> Iterator[tuple[pa.Table, str]]:
+    """The same rows in pieces that are skipped, with the reason, or are not; ``first`` is their first row."""
+    at = 0
+    for skip in sorted(skips, key=lambda skip: skip.from_row):
+        start, stop = max(at, skip.from_row - first), min(rows.num_rows, skip.to_row + 1 - first)
+        if start < stop:
+            if at < start:
+                yield rows.slice(at, start - at), ""
+            yield rows.slice(start, stop - start), skip.reason
+            at = stop
+    if at < rows.num_rows:
+        yield rows.slice(at), ""
 
 
 def _whole_messages(batches: Iterator[pa.Table], file: LakeFile) -> Iterator[pa.Table]:

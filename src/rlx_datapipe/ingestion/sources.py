@@ -16,6 +16,7 @@ from rlx_datapipe.core.sequence import SequenceRule
 from rlx_datapipe.core.units import Exactness, fitting_decimals, grid_step, parse_many
 from rlx_datapipe.ingestion.lake import LakeFile, find_lake_files, probe_lake
 from rlx_datapipe.ingestion.lines import head_frames
+from rlx_datapipe.ingestion.mixed import Taken, share_out
 from rlx_datapipe.venues import binance, crypto_lake
 
 HEAD_FRAMES = 20_000
@@ -28,6 +29,8 @@ class Source:
     """All files of one chain, in the order in which they are read.
 
     ``trades`` names the message type that gives the trades where a capture has two (``trade``, ``aggTrade``).
+    ``held`` has the symbols of each file that mixes several, nothing for the others; ``rate`` is the share of
+    this one among the first messages.
     """
 
     instrument: Instrument
@@ -36,6 +39,13 @@ class Source:
     files: tuple[Path, ...]
     lake_files: tuple[LakeFile, ...] = ()
     trades: str = "trade"
+    held: tuple[tuple[str, ...], ...] = ()
+    rate: float = 1.0
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether any of its files holds other symbols too."""
+        return any(self.held)
 
     @property
     def bytes_total(self) -> int:
@@ -45,10 +55,15 @@ class Source:
 
 @dataclass(frozen=True)
 class _Capture:
+    """One recording as one of its symbols sees it; ``held`` are all, if it has several."""
+
     path: Path
     format: str
+    symbol: str
     probe: Probe
     first_received: int
+    held: tuple[str, ...]
+    rate: float
 
 
 def find_sources(
@@ -78,7 +93,7 @@ def find_sources(
     Raises
     ------
     SourceError
-        When a path is absent, empty, unreadable, or of no known format; when a file mixes symbols.
+        When a path is absent, empty, unreadable, or of no known format.
     OptionError
         When no such symbol is there.
     """
@@ -90,7 +105,8 @@ def find_sources(
     if lake_paths:
         symbol = wanted[0] if len(wanted) == 1 else ""
         sources += _lake_sources(find_lake_files(lake_paths, exchange, symbol), decimals)
-    sources += _capture_sources([_look(path, format, settings) for path in captures], wanted, decimals)
+    seen = [capture for path in captures for capture in _look(path, format, settings)]
+    sources += _capture_sources(seen, decimals)
     sources.sort(key=lambda source: (source.instrument.exchange, source.instrument.symbol))
     return _chosen(sources, wanted)
 
@@ -144,8 +160,8 @@ def _is_parquet(path: Path) -> bool:
         return False
 
 
-def _look(path: Path, format: str, settings: Settings) -> _Capture:
-    """Recognise one capture by its head."""
+def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
+    """Recognise one capture by its head; one for each symbol that it holds."""
     frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
     told = binance.recognise(frames.payloads)
     found = format if format != "auto" else told
@@ -161,16 +177,28 @@ def _look(path: Path, format: str, settings: Settings) -> _Capture:
             remedy=f"Name the format with --format ({', '.join(FORMATS)})",
         )
     probe = binance.probe(frames.payloads, binance.MARKETS[found])
-    return _Capture(path, found, probe, frames.received[0])
+    held = tuple(sorted(probe.symbols))
+    if not held:
+        raise SourceError(
+            "names no symbol",
+            file=path,
+            found="only messages without a symbol",
+            remedy="Give a recording with trades or depth updates",
+        )
+    if len(held) == 1:
+        return [_Capture(path, found, held[0], probe, frames.received[0], (), 1.0)]
+    shares = share_out(Taken(frames, [], 0, 0), held, path.name)
+    probes = {name: binance.probe(shares[name].frames.payloads, binance.MARKETS[found]) for name in held}
+    return [
+        _Capture(path, found, name, probes[name], frames.received[0], held, count / probe.symbols.total())
+        for name, count in sorted(probe.symbols.items())
+    ]
 
 
-def _capture_sources(
-    captures: list[_Capture], wanted: list[str], decimals: tuple[int | None, int | None]
-) -> list[Source]:
+def _capture_sources(captures: list[_Capture], decimals: tuple[int | None, int | None]) -> list[Source]:
     chains: dict[tuple[str, str], list[_Capture]] = {}
     for capture in captures:
-        for symbol in _symbols_of(capture, wanted):
-            chains.setdefault((capture.format, symbol), []).append(capture)
+        chains.setdefault((capture.format, capture.symbol), []).append(capture)
     sources = []
     for (found, symbol), parts in chains.items():
         parts.sort(key=lambda part: (part.first_received, part.path.name, str(part.path)))
@@ -183,26 +211,11 @@ def _capture_sources(
                 rule=market.rule,
                 files=tuple(part.path for part in parts),
                 trades="aggTrade" if kinds["aggTrade"] and not kinds["trade"] else "trade",
+                held=tuple(part.held for part in parts),
+                rate=max(part.rate for part in parts),
             )
         )
     return sources
-
-
-def _symbols_of(capture: _Capture, wanted: list[str]) -> list[str]:
-    """The symbol of a capture; of one that mixes symbols, those that were asked for."""
-    held = sorted(capture.probe.symbols)
-    if len(held) == 1:
-        return held
-    chosen = [name for name in held if any(same_symbol(name, symbol) for symbol in wanted)]
-    if not chosen:
-        raise SourceError(
-            "mixes symbols" if held else "names no symbol",
-            file=capture.path,
-            found=", ".join(held) or "only messages without a symbol",
-            expected="one symbol a file",
-            remedy="Choose with --symbols" if held else "Give a recording with trades or depth updates",
-        )
-    return chosen
 
 
 def _lake_sources(files: list[LakeFile], decimals: tuple[int | None, int | None]) -> list[Source]:

@@ -29,9 +29,9 @@ from rlx_datapipe.venues.binance_messages import (
     Unknown,
     decode,
 )
-from rlx_datapipe.venues.binance_probe import recognise
+from rlx_datapipe.venues.binance_probe import is_snapshot, recognise, symbol_of
 
-__all__ = ["MARKETS", "Market", "parse", "probe", "recognise"]
+__all__ = ["MARKETS", "Market", "is_snapshot", "parse", "probe", "recognise", "symbol_of"]
 
 
 class Market(msgspec.Struct, frozen=True):

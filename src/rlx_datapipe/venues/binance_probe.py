@@ -22,8 +22,21 @@ from rlx_datapipe.venues.binance_messages import (
 )
 
 SAMPLE_PRICES = 4096
+_STREAM = re.compile(rb'\{\s*"stream"\s*:\s*"([^"@!]*)@')
+_NAMED = re.compile(rb'"s"\s*:\s*"([^"\\]+)"')
 _COIN_MARGINED = re.compile(r"USD_(PERP|\d{6})$")
 _PLAIN = re.compile(r"(\d{1,19})(?:\.(\d+))?", re.ASCII)
+
+
+def symbol_of(payload: bytes) -> bytes:
+    """The symbol that a payload names, as it is spelled there; empty if it names none. Nothing is decoded."""
+    match = _STREAM.match(payload) or _NAMED.search(payload)
+    return match[1] if match else b""
+
+
+def is_snapshot(payload: bytes) -> bool:
+    """Whether a payload is the answer of a REST depth request."""
+    return isinstance(decode(payload)[1], Snapshot)
 
 
 def recognise(payloads: list[bytes]) -> str | None:
