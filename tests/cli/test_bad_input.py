@@ -220,7 +220,7 @@ def test_symbols_that_are_mixed_are_not(tmp_path: Path) -> None:
         ("BTCUSDT", 1),
         ("LUNAUSDT", 1),
     ]
-    assert "a snapshot without a symbol" in quarantined(tmp_path / "out")[0]["reason"]
+    assert "a snapshot without a symbol" in str(quarantined(tmp_path / "out")[0]["reason"])
     chosen = rlx("reconstruct", source, "--out", tmp_path / "one", "--symbols", "BTCUSDT", "--json")
     assert chosen.json()["chains"][0]["messages"] == said.json()["chains"][0]["messages"]
     assert chosen.json()["chains"][0]["messages"]["of other symbols"] == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.core.event import Flag
-from rlx_datapipe.simulation.capture_file import write_capture
+from rlx_datapipe.simulation.capture_file import read_capture, write_capture
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.market import simulate
 from rlx_datapipe.store.dataset import Dataset
@@ -45,3 +46,27 @@ def kinds(dataset: Dataset) -> dict[str, int]:
     """Rows of ``quality`` by kind."""
     rows: dict[str, Any] = dict(dataset.quality.group_by("kind").len().collect().iter_rows())
     return rows
+
+
+def three_symbols(folder: Path, config: MarketConfig = SPOT) -> list[Path]:
+    """A capture each of three markets."""
+    return [
+        capture(folder / f"{symbol.lower()}.gz", replace(config, symbol=symbol, seed=number))
+        for number, symbol in enumerate(("BTCUSDT", "ETHUSDT", "SOLUSDT"), 1)
+    ]
+
+
+def mixed(path: Path, captures: Iterable[Path]) -> Path:
+    """One recording of several, in the order of receive times; each line names its stream."""
+    lines = []
+    for part in captures:
+        symbol = part.name.partition(".")[0]
+        for line in read_capture(part):
+            received, _, payload = line.partition(b" ")
+            if not payload.startswith(b'{"stream"'):
+                stream = f"{symbol}@depth@snapshot".encode()
+                payload = b'{"stream":"' + stream + b'","data":' + payload + b"}"
+            lines.append(received + b" " + payload)
+    lines.sort(key=lambda line: int(line.partition(b" ")[0]))
+    write_capture(lines, path)
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from rlx_datapipe.cli.terminal import (
 @click.option("--quantity-decimals", type=int, help="Scale of quantities; found from the data by default.")
 @click.option("--batch-rows", type=int, help="Messages read at a time; never changes the output.")
 @click.option("--threads", type=int, help="1 works in turn, more overlap; never changes the output.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Symbols at a time, a process for each; all cores by default."
+)
 @click.option("--books-every-ms", type=int, help="Cadence of the books table; 0 is every update group.")
 @click.option("--books-levels", type=int, help="Depth of the books table.")
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
@@ -44,6 +48,7 @@ def reconstruct(
     price_decimals: int | None,
     quantity_decimals: int | None,
     resume: bool,
+    workers: int | None,
     config: Path | None,
     as_json: bool,
     **given: Any,
@@ -67,6 +72,7 @@ def reconstruct(
             symbols=symbols.split(",") if symbols else (),
             decimals=(price_decimals, quantity_decimals),
             resume=resume,
+            workers=workers or os.cpu_count() or 1,
             on_progress=on_progress,
         )
     if as_json:

@@ -18,6 +18,20 @@ Levels = Annotated[int, msgspec.Meta(ge=1, le=5_000)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 
+_NOT_SHAPING = (
+    "batch_rows",
+    "threads",
+    "queue_batches",
+    "queue_messages",
+    "patience_ms",
+    "stall_ms",
+    "memory_mb",
+    "tries_max",
+    "skips_max",
+    "restart_ms",
+    "drain_ms",
+)
+
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every choice that shapes a reconstruction.
@@ -44,6 +58,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Events after which the tables are committed, and the counted quality records closed.
     line_bytes_max
         Longest line accepted in a capture.
+    queue_messages, patience_ms
+        Messages that the router lets wait for one worker, and for how long it waits for one that takes none
+        before it leaves it to read by itself.
+    stall_ms
+        A worker that neither reads nor comes on for so long is ended and started again.
+    memory_mb
+        A worker that holds more than this (MiB) is ended and started again; 0 is no limit.
+    tries_max
+        Deaths of a worker without a commit between them before its input is skipped, or its chain given up.
+    skips_max
+        Stretches of its input that one run skips in a chain at most.
+    restart_ms
+        Wait before the first restart; doubled at each.
+    drain_ms
+        For how long a run that is stopped lets its workers come to the end of their epochs.
     """
 
     batch_rows: Positive = 16_384
@@ -57,11 +86,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     keyframe_events: Positive = 250_000
     epoch_events: Positive = 1_000_000
     line_bytes_max: Positive = 64 * 1024 * 1024
+    queue_messages: Positive = 1_000
+    patience_ms: Milliseconds = 5_000
+    stall_ms: Milliseconds = 120_000
+    memory_mb: Cadence = 4_096
+    tries_max: Positive = 3
+    skips_max: Cadence = 3
+    restart_ms: Milliseconds = 200
+    drain_ms: Milliseconds = 20_000
 
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""
         shaping = msgspec.structs.asdict(self)
-        for name in ("batch_rows", "threads", "queue_batches"):
+        for name in _NOT_SHAPING:
             del shaping[name]
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 

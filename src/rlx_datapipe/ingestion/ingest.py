@@ -106,6 +106,11 @@ class DataIngestion:
         """Bytes read of each file."""
 
     @property
+    def position(self) -> tuple[int, int]:
+        """File and row behind which the recordings are read on."""
+        return self._at[0]
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether the last batch has been given out."""
         return self._buffer.behind() is None
@@ -241,12 +246,26 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
 
 def take_recording(source: Source, settings: Settings, number: int, start_row: int) -> Iterator[Taken]:
     """The steps of one recording behind a row, read from its file; of a mixed one what the chain gets."""
-    path, held = source.files[number], source.held[number] if source.held else ()
-    for frames, rejects, consumed in read_frames(
-        path, settings.batch_rows, settings.line_bytes_max, start_row=start_row
-    ):
-        taken = Taken(frames, rejects, last_row(frames, rejects), consumed)
-        yield share_out(taken, held, path.name)[source.instrument.symbol] if held else taken
+    if source.held and source.held[number]:
+        for shares in take_shares(source, settings, number, start_row):
+            yield shares[source.instrument.symbol]
+    else:
+        yield from _take(source, settings, number, start_row)
+
+
+def take_shares(
+    source: Source, settings: Settings, number: int, start_row: int
+) -> Iterator[dict[str, Taken]]:
+    """The steps of one recording that mixes symbols behind a row, shared out among all symbols it holds."""
+    for taken in _take(source, settings, number, start_row):
+        yield share_out(taken, source.held[number], source.files[number].name)
+
+
+def _take(source: Source, settings: Settings, number: int, start_row: int) -> Iterator[Taken]:
+    path = source.files[number]
+    batches = read_frames(path, settings.batch_rows, settings.line_bytes_max, start_row=start_row)
+    for frames, rejects, consumed in batches:
+        yield Taken(frames, rejects, last_row(frames, rejects), consumed)
 
 
 def _pass_over(taken: Taken, skips: list[Skip], file: str) -> None:

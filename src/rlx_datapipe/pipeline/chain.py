@@ -13,28 +13,54 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.replayed import Replayed
+from rlx_datapipe.core.errors import StoppedError
+from rlx_datapipe.core.finding import Severity
+from rlx_datapipe.core.replayed import Quality, Replayed
+from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
-from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
+from rlx_datapipe.ingestion.ingest import Begin, DataIngestion, Ingested, Take
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.recovery import Standing, recover
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink, Pins
+from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain, hash_file
+from rlx_datapipe.store.skips import read_skips
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come: of which chain, bytes read of how many, events written."""
+    """How far a run has come: of which chain, bytes read of how many, events written, epochs committed.
+
+    ``state`` says in a word or two what is not as usual.
+    """
 
     exchange: str
     symbol: str
     bytes_done: int
     bytes_total: int
     events: int
+    epochs: int = 0
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who watches over the writing of a chain.
+
+    ``on_progress`` is called after each batch; ``stands`` is told the file and row behind which recordings
+    are read on, ``begin`` the rows that are worked on next; ``is_stopped`` is asked after each commit.
+    ``take`` gives the steps of a recording in place of its file.
+    """
+
+    on_progress: Callable[[Progress], None] = lambda _: None
+    stands: Callable[[int, int], None] = lambda *_: None
+    begin: Begin = lambda *_: None
+    is_stopped: Callable[[], bool] = lambda: False
+    take: Take | None = None
 
 
 @dataclass
@@ -47,7 +73,7 @@ class _Batch:
 
 
 def write_chain(
-    source: Source, folder: Path, settings: Settings, on_progress: Callable[[Progress], None]
+    source: Source, folder: Path, settings: Settings, watcher: Watcher
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write a chain to its end; its summary, and the digest of each table's rows.
 
@@ -55,15 +81,18 @@ def write_chain(
     ------
     DatasetError
         When what is there already can't be gone on with.
+    StoppedError
+        When the watcher stopped it; what is committed stands.
     """
     started = time.perf_counter()
     sources = tuple(hash_file(path) for path in source.files)
     # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
     shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
-    pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER)
+    skips = read_skips(folder, source.instrument.exchange, source.instrument.symbol)
+    pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER, skips)
     standing = recover(folder, source, pins)
     if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, on_progress)
+        summary, digests = _go_on(source, folder, settings, pins, standing, watcher)
     else:
         assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
         summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
@@ -80,16 +109,21 @@ def _go_on(
     settings: Settings,
     pins: Pins,
     standing: Standing,
-    on_progress: Callable[[Progress], None],
+    watcher: Watcher,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
+    chain = instrument.exchange, instrument.symbol
     sink, tally = DataSink(folder, instrument), Tally()
     if standing.commit is not None:
         sink.restore(standing.states["sink"], standing.commit)
         tally.restore(standing.states["tally"])
     else:
         sink.begin()
-    batches = _replay(source, settings, standing.states)
+    ingestion = DataIngestion(source, settings, take=watcher.take, skips=pins.skips, begin=watcher.begin)
+    if standing.states:
+        ingestion.restore(standing.states["ingestion"])
+    watcher.stands(*ingestion.position)
+    batches = _replay(source, settings, ingestion, standing.states)
     for batch in overlap(batches, settings.queue_batches, enabled=settings.threads > 1):
         sink.add_quotes(batch.ingested.quotes)
         sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
@@ -99,12 +133,15 @@ def _go_on(
             sink.add(replayed)
         if batch.states is not None:
             sink.commit(pins, {**batch.states, "tally": tally.state()})
-        done = batch.ingested.bytes_done
-        on_progress(Progress(instrument.exchange, instrument.symbol, done, source.bytes_total, tally.events))
-    sink.add_quality(sink.quarantine.records() + tally.set_aside())
+            if watcher.is_stopped():
+                raise StoppedError("was stopped", file=folder, remedy="Go on with --resume")
+        done, total = batch.ingested.bytes_done, source.bytes_total
+        watcher.on_progress(Progress(*chain, done, total, tally.events, sink.epochs))
+    sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(pins.skips))
     summary = {
         "exchange": instrument.exchange,
         "symbol": instrument.symbol,
+        "skipped": [skip.reason for skip in pins.skips],
         **tally.told(),
         "rows": sink.rows,
         "quarantined": sink.quarantine.counts.total(),
@@ -113,11 +150,25 @@ def _go_on(
     return summary, sink.digests
 
 
-def _replay(source: Source, settings: Settings, states: dict[str, State]) -> Iterator[_Batch]:
+def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:
+    return [
+        Quality(
+            kind="skipped",
+            severity=Severity.GATE,
+            detail=f"{readable(skip.name)}, rows {skip.from_row} to {skip.to_row}: {skip.reason}",
+            measures={"count": skip.to_row - skip.from_row + 1},
+        )
+        for skip in skips
+    ]
+
+
+def _replay(
+    source: Source, settings: Settings, ingestion: DataIngestion, states: dict[str, State]
+) -> Iterator[_Batch]:
     replayer = EventReplayer(source.instrument, source.rule, settings)
     if states:
         replayer.restore(states["replay"])
-    batches = overlap(_ingest(source, settings, states), settings.queue_batches, enabled=settings.threads > 1)
+    batches = overlap(_ingest(ingestion, settings), settings.queue_batches, enabled=settings.threads > 1)
     for batch, state in batches:
         replayed = list(replayer.replay(batch.events))
         after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
@@ -125,16 +176,11 @@ def _replay(source: Source, settings: Settings, states: dict[str, State]) -> Ite
     yield _Batch(Ingested(bytes_done=source.bytes_total), [replayer.finish()], None)
 
 
-def _ingest(
-    source: Source, settings: Settings, states: dict[str, State]
-) -> Iterator[tuple[Ingested, State | None]]:
+def _ingest(ingestion: DataIngestion, settings: Settings) -> Iterator[tuple[Ingested, State | None]]:
     """Batches, and with those that end an epoch the state of the ingestion behind them.
 
     An epoch ends with the first batch by which ``epoch_events`` have come since the last: by the input alone.
     """
-    ingestion = DataIngestion(source, settings)
-    if states:
-        ingestion.restore(states["ingestion"])
     since = 0
     for batch in ingestion:
         since += batch.events.shape[1]

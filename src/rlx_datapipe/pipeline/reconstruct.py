@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import find_sources
-from rlx_datapipe.pipeline.chain import Progress, write_chain
+from rlx_datapipe.pipeline.chain import Progress, Watcher, write_chain
+from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
@@ -31,6 +33,7 @@ def reconstruct(
     symbols: Iterable[str] = (),
     decimals: tuple[int | None, int | None] = (None, None),
     resume: bool = False,
+    workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Turn recordings into a dataset; the summary of the run.
@@ -47,6 +50,9 @@ def reconstruct(
         As in `find_sources`.
     resume
         Go on with a dataset that an earlier run left unfinished; a finished one is left as it is.
+    workers
+        Chains written at a time, each by a process of its own that is watched and restarted; 0 writes one
+        after the other in this process.
     on_progress
         Called after each batch.
 
@@ -61,6 +67,8 @@ def reconstruct(
     SourceError, OptionError, OutputError, DatasetError
         With one sentence that says what to do.
     """
+    if workers < 0:
+        raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
     settings = settings or Settings()
     started = time.perf_counter()
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
@@ -70,17 +78,18 @@ def reconstruct(
     folder = Path(out)
     planned = [f"{source.instrument.exchange}/{source.instrument.symbol}" for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
-    digests: dict[str, str] = {}
-    chains = []
     with locked(folder):
-        for source in found:
-            summary, tables = write_chain(source, folder, settings, on_progress)
-            instrument = source.instrument
-            digests.update(
-                {digest_name(t, instrument.exchange, instrument.symbol): tables[t] for t in TABLES}
-            )
-            chains.append(summary)
-    return _summary(folder, chains, combine(digests), time.perf_counter() - started)
+        if workers:
+            done = ProcessManager(found, folder, settings, workers, on_progress).run()
+            written = [(chain.summary, chain.digests) for chain in done]
+        else:
+            watcher = Watcher(on_progress)
+            written = [write_chain(source, folder, settings, watcher) for source in found]
+    digests: dict[str, str] = {}
+    for source, (_, tables) in zip(found, written, strict=True):
+        chain = source.instrument.exchange, source.instrument.symbol
+        digests.update({digest_name(table, *chain): tables[table] for table in TABLES})
+    return _summary(folder, [told for told, _ in written], combine(digests), time.perf_counter() - started)
 
 
 _SUMMED = (
@@ -99,6 +108,7 @@ _SUMMED = (
 def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: float) -> dict[str, Any]:
     """The result of a run over all its chains."""
     total = {name: sum(chain[name] for chain in chains) for name in _SUMMED}
+    own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     by_type: Counter[str] = Counter()
     for chain in chains:
         by_type.update(chain["events_by_type"])
@@ -109,6 +119,6 @@ def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: f
         "events_by_type": dict(by_type),
         "elapsed_seconds": round(elapsed, 3),
         "events_per_second": round(total["events"] / elapsed) if elapsed else 0,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": max([own_bytes, *(chain.get("peak_memory_bytes", 0) for chain in chains)]),
         "chains": chains,
     }

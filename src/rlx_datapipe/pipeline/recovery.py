@@ -66,6 +66,12 @@ def _refuse_change(dataset: Path, commit: Commit, pins: Pins) -> None:
             missing=", ".join(gone) or "nothing",
             remedy="Resume with the very same files, or reconstruct in a new folder",
         )
+    if not set(commit.skips) <= set(pins.skips):
+        raise DatasetError(
+            "has lost the record of what it skips",
+            file=dataset / "skipped",
+            remedy="Restore it from a backup, or reconstruct in a new folder",
+        )
     if commit.config != pins.config:
         raise DatasetError(
             "was begun with other settings",

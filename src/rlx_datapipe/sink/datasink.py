@@ -16,6 +16,7 @@ from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
+from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
 from rlx_datapipe.sink.quarantine import Quarantine
 from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
@@ -30,11 +31,12 @@ from rlx_datapipe.store.tables import ChainTable
 
 
 class Pins(NamedTuple):
-    """What a chain stands on and may not change while it is written: input, settings, program."""
+    """What a chain stands on: input, settings, program, which may not change while it is written; skips."""
 
     sources: tuple[SourceFile, ...]
     config: str
     writer: str
+    skips: tuple[Skip, ...] = ()
 
 
 class DataSink:
@@ -60,6 +62,11 @@ class DataSink:
         self._epoch, self._previous = 0, ""
         self.quarantine = Quarantine(dataset, *chain)
         self._unknown = Quarantine(dataset, *chain, UNKNOWN)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs committed so far."""
+        return self._epoch
 
     @property
     def digests(self) -> dict[str, str]:
@@ -115,6 +122,7 @@ class DataSink:
             sources=pins.sources,
             config=pins.config,
             writer=pins.writer,
+            skips=pins.skips,
             input=states["ingestion"].values if states else {},
             files={name: records for name, (_, records) in written.items()},
             rows=self.rows,

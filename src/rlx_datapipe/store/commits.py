@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
 from rlx_datapipe.store.manifest import SourceFile
@@ -42,6 +43,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the settings that shape the output.
     writer
         Program and version.
+    skips
+        Stretches of the input that are passed over by policy.
     summary
         What the whole chain came to; only in the last commit, which it marks.
     """
@@ -56,6 +59,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: FileRecord | None
     config: str
     writer: str
+    skips: tuple[Skip, ...] = ()
     summary: dict[str, Any] | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ import msgspec
 
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import OutputError
+
+_LOCK_POLL_S = 0.05
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -69,27 +72,40 @@ def file_digest(path: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Iterator[None]:
     """Hold a folder against other writers; the lock goes with the process, however it ends.
+
+    ``name`` is that of the lock; one that is held is waited for as long as ``patience_s`` says.
 
     Raises
     ------
     OutputError
         When another process holds it, or the folder can't be written.
     """
-    path = folder / ".lock"
+    path = folder / name
     try:
         file = path.open("a")
     except OSError as error:
         raise unwritable(folder, error) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                "is being written by another process", file=folder, remedy="Wait for it to end, or stop it"
-            ) from error
+        deadline = time.monotonic() + patience_s
+        while not _try_lock(file.fileno()):
+            if time.monotonic() >= deadline:
+                raise OutputError(
+                    "is being written by another process",
+                    file=folder,
+                    remedy="Wait for it to end, or stop it",
+                )
+            time.sleep(_LOCK_POLL_S)
         yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:

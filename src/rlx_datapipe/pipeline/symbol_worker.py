@@ -1,0 +1,220 @@
+"""SymbolWorker: one chain's process as the manager sees it: its health, its deaths, its next life."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import DatapipeError, StoppedError
+from rlx_datapipe.core.skip import Skip
+from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.pipeline.chain import Progress
+from rlx_datapipe.pipeline.child import Child
+from rlx_datapipe.pipeline.job import (
+    Begins,
+    Done,
+    Failed,
+    Halted,
+    Job,
+    Stands,
+    Told,
+    Went,
+    decode_told,
+    encode,
+)
+from rlx_datapipe.pipeline.router import SymbolRouter
+from rlx_datapipe.store.skips import add_skip
+
+_MIB = 1 << 20
+
+
+class SymbolWorker:
+    """Writes one chain by a process of its own, and starts it again from its checkpoint when it dies.
+
+    A life after a death works on one step at a time, so that a death tells which rows it worked on. Deaths
+    on the same rows, as often as `Settings.tries_max` says, make them a skipped range; other deaths without
+    any commit between them, as often, and the chain is given up: it can be resumed.
+
+    Parameters
+    ----------
+    source, folder, settings
+        The chain, its dataset, and the limits.
+    command
+        Program that writes a chain.
+    on_progress
+        Told how the chain goes.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        settings: Settings,
+        command: Sequence[str],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.source = source
+        self.symbol = source.instrument.symbol
+        self.outcome: Done | DatapipeError | None = None
+        self.child: Child | None = None
+        self.restarts = 0
+        self._folder, self._settings, self._command = folder, settings, command
+        self._on_progress = on_progress
+        self._router: SymbolRouter | None = None
+        self._went = Went(0, 0, 0)
+        self._begins: Begins | None = None
+        self._moved: tuple[Went, int] = (self._went, 0)
+        self._moved_at = 0.0
+        self._retry_at: float | None = None
+        self._deaths = self._same = self._skipped = 0
+        self._epochs_at_death = 0
+        self._blamed: Begins | None = None
+        self._is_stopping = False
+        self._dice = random.Random(self.symbol)  # noqa: S311 (spreads restarts, nothing else)
+
+    def start(self, now: float, router: SymbolRouter | None = None, feed: int | None = None) -> None:
+        """Begin a life; the first one may be fed by a router."""
+        settings = self._settings
+        if self.restarts:
+            settings = msgspec.structs.replace(settings, threads=1, queue_batches=1)
+        self._router, self._begins, self._retry_at = router, None, None
+        self._moved, self._moved_at = (self._went, 0), now
+        self.child = Child(self._command, encode(Job(self.source, self._folder, settings)), feed)
+        self._show()
+
+    def tend(self, now: float) -> None:
+        """Hear what the process told, see whether it is well, and start it again when it is time."""
+        if self.child is None:
+            if self._retry_at is not None and now >= self._retry_at:
+                self.restarts += 1
+                self.start(now)
+            return
+        has_ended = self.child.has_ended()
+        for line in self.child.lines():
+            self._hear(decode_told(line))
+        if has_ended:
+            self._bury(now, self.child.how_it_ended(), by_content="SIGKILL" not in self.child.how_it_ended())
+        elif self.outcome is None:
+            self._look_after(self.child, now)
+
+    def ask_to_stop(self) -> None:
+        """Let it come to the end of its epoch; one that waits for its next life is stopped already."""
+        self._is_stopping = True
+        if self.child is not None:
+            self.child.ask_to_stop()
+        elif self.outcome is None:
+            self.outcome = _stopped(self._folder)
+
+    def kill(self) -> None:
+        """End it now."""
+        if self.child is not None:
+            self.child.kill()
+            self.child.close()
+            self.child = None
+        if self.outcome is None:
+            self.outcome = _stopped(self._folder)
+
+    def _hear(self, told: Told) -> None:
+        match told:
+            case Stands(file, row) if self._router is not None:
+                self._router.stands(self.symbol, file, row)
+            case Begins():
+                self._begins = told
+            case Went():
+                self._went = told
+                self._show()
+            case Done():
+                self.outcome = told
+            case Failed():
+                self.outcome = told.error()
+            case Halted():
+                self.outcome = _stopped(self._folder)
+
+    def _look_after(self, child: Child, now: float) -> None:
+        """End a process that holds too much memory, or that neither comes on nor reads."""
+        held_bytes, limit_mb = child.memory_bytes(), self._settings.memory_mb
+        if limit_mb and held_bytes > limit_mb * _MIB:
+            child.kill()
+            self._bury(now, f"held {held_bytes // _MIB} MiB, the limit is {limit_mb}", by_content=False)
+            return
+        moved = (self._went, child.bytes_read())
+        if moved != self._moved:
+            self._moved, self._moved_at = moved, now
+        elif (stalled_s := now - self._moved_at) * 1000 > self._settings.stall_ms:
+            child.kill()
+            self._bury(now, f"made no progress for {stalled_s:.0f} s", by_content=True)
+
+    def _bury(self, now: float, reason: str, *, by_content: bool) -> None:
+        """The process is gone: for good, or until its next life."""
+        assert self.child is not None  # noqa: S101
+        self.child.close()
+        self.child = None
+        if self._router is not None:
+            self._router.leave(self.symbol)
+        if self.outcome is not None:
+            self._show()
+            return
+        if self._is_stopping:
+            self.outcome = _stopped(self._folder)
+            return
+        self._count_death(by_content=by_content)
+        if self._deaths >= self._settings.tries_max:
+            if (
+                self._same >= max(1, self._settings.tries_max - 1)
+                and self._skipped < self._settings.skips_max
+            ):
+                self._skip(reason)
+            else:
+                self._give_up(reason)
+                return
+        # Full jitter: workers that died together do not come back together.
+        wait_ms = self._settings.restart_ms * 2 ** min(self._deaths, 10) * self._dice.random()
+        self._retry_at = now + wait_ms / 1000
+        self._show(f"starts again: {reason}")
+
+    def _count_death(self, *, by_content: bool) -> None:
+        if self._went.epochs > self._epochs_at_death:
+            self._deaths = self._same = 0
+        self._deaths += 1
+        self._epochs_at_death = self._went.epochs
+        if self.restarts and by_content and self._begins is not None:
+            self._same = self._same + 1 if self._begins == self._blamed else 1
+            self._blamed = self._begins
+        else:
+            self._same = 0
+
+    def _skip(self, reason: str) -> None:
+        assert self._blamed is not None  # noqa: S101
+        rows, tries = self._blamed, self._settings.tries_max
+        name = self.source.files[rows.file].name
+        why = f"skipped: the worker {reason}, {tries} times while it worked on this"
+        instrument = self.source.instrument
+        skip = Skip(rows.file, name, rows.from_row, rows.to_row, why)
+        add_skip(self._folder, instrument.exchange, instrument.symbol, skip)
+        self._skipped += 1
+        self._deaths = self._same = 0
+
+    def _give_up(self, reason: str) -> None:
+        self.outcome = StoppedError(
+            f"{self.symbol} is given up after {self._deaths} deaths without a commit: its worker {reason}",
+            file=self._folder,
+            remedy="What is committed stands; mend the cause and go on with --resume",
+        )
+        self._show(f"given up: {reason}")
+
+    def _show(self, state: str = "") -> None:
+        if not state and isinstance(self.outcome, DatapipeError):
+            state = "failed"
+        if not state and self.restarts:
+            state = f"restarted {self.restarts} x"
+        names = self.source.instrument.exchange, self.symbol
+        went, total = self._went, self.source.bytes_total
+        self._on_progress(Progress(*names, went.bytes_done, total, went.events, went.epochs, state))
+
+
+def _stopped(folder: Path) -> StoppedError:
+    return StoppedError("was stopped; what is committed stands", file=folder, remedy="Go on with --resume")

@@ -1,0 +1,97 @@
+"""SymbolWorker: a process that writes one chain; started by the manager, it dies with it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from rlx_datapipe.core.errors import DatapipeError, StoppedError
+from rlx_datapipe.pipeline.chain import Progress, Watcher, write_chain
+from rlx_datapipe.pipeline.job import (
+    Begins,
+    Done,
+    Failed,
+    Halted,
+    Job,
+    Stands,
+    Told,
+    Went,
+    decode_job,
+    encode,
+)
+from rlx_datapipe.pipeline.router import Fed
+from rlx_datapipe.store.files import locked
+from rlx_datapipe.store.layout import slug
+
+_PR_SET_PDEATHSIG = 1
+_PATIENCE_S = 10.0
+"""For how long the lock of a worker that is just being killed is waited for."""
+
+
+def main() -> None:
+    """Write the chain that stands on the standard input; arguments: our pipe, the feed or -1, the parent."""
+    telling, feed, parent = (int(argument) for argument in sys.argv[-3:])
+    _die_with(parent)
+    job = decode_job(sys.stdin.buffer.readline())
+    threading.Thread(target=_hold_leash, daemon=True).start()
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _write(job, telling, feed, stopped)
+
+
+def _write(job: Job, telling: int, feed: int, stopped: threading.Event) -> None:
+    instrument = job.source.instrument
+
+    def tell(message: Told) -> None:
+        line = encode(message)
+        while line:
+            line = line[os.write(telling, line) :]
+
+    def on_progress(progress: Progress) -> None:
+        tell(Went(progress.bytes_done, progress.events, progress.epochs))
+
+    take = Fed(Connection(feed), job.source, job.settings) if feed >= 0 else None
+    watcher = Watcher(
+        on_progress=on_progress,
+        stands=lambda file, row: tell(Stands(file, row)),
+        begin=lambda file, first, last: tell(Begins(file, first, last)),
+        is_stopped=stopped.is_set,
+        take=take,
+    )
+    name = f".lock-{slug(instrument.exchange)}+{slug(instrument.symbol)}"
+    try:
+        with locked(job.dataset, name, patience_s=_PATIENCE_S):
+            summary, digests = write_chain(job.source, job.dataset, job.settings, watcher)
+    except StoppedError:
+        tell(Halted())
+    except DatapipeError as error:
+        tell(Failed.by(error))
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        tell(Done({**summary, "peak_memory_bytes": peak}, digests))
+
+
+def _die_with(parent: int) -> None:
+    """Let the system kill this process when its parent dies; at once if it has died already."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hold_leash() -> None:
+    # Where the system knows no such thing, the end of the standard input tells the same.
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

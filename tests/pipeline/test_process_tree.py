@@ -1,0 +1,233 @@
+"""The real command with a process for each symbol: killed, stopped, starved, interrupted, and resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.door import RLX
+from tests.pipeline.captures import three_symbols
+from tests.pipeline.test_manager import SETTINGS
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.store.commits import read_commits
+from rlx_datapipe.store.dataset import dataset_digest, open_dataset
+
+KILLS = 20
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+CGROUP = Path("/sys/fs/cgroup/memory")
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return three_symbols(tmp_path_factory.mktemp("captures"))
+
+
+@pytest.fixture(scope="module")
+def digest(captures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    told: str = reconstruct(captures, tmp_path_factory.mktemp("whole") / "dataset", SETTINGS)["digest"]
+    return told
+
+
+class Run:
+    """One call of `rlx reconstruct` in a process of its own."""
+
+    def __init__(self, captures: list[Path], out: Path, **settings: int) -> None:
+        toml = out.with_name("settings.toml")
+        names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms", "restart_ms")
+        told = {name: getattr(SETTINGS, name) for name in names} | settings
+        toml.write_text("".join(f"{name} = {value}\n" for name, value in told.items()))
+        command = [RLX, "reconstruct", *captures, "--out", out, "--resume", "--workers", "3", "--json"]
+        self.process = subprocess.Popen(
+            [*command, "--config", toml], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def workers(self) -> list[int]:
+        """Process ids of its workers."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        with contextlib.suppress(OSError):
+            return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+        return []
+
+    def await_workers(self, count: int = 3) -> list[int]:
+        """Process ids once there are so many."""
+        until(lambda: len(self.workers()) >= count or self.process.poll() is not None)
+        return self.workers()
+
+    def end(self) -> tuple[int, dict[str, Any], str]:
+        """Exit status, result and messages."""
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, json.loads(out) if out else {}, err.decode()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def commits(out: Path) -> int:
+    with contextlib.suppress(Exception):
+        return sum(len(read_commits(out, "BINANCE", symbol)) for symbol in SYMBOLS)
+    return 0
+
+
+def finish(captures: list[Path], out: Path, digest: str) -> None:
+    status, told, err = Run(captures, out).end()
+    assert (status, told.get("digest")) == (0, digest), err
+    assert dataset_digest(open_dataset(out)) == digest
+
+
+def test_the_whole_tree_killed_at_random_times(captures: list[Path], tmp_path: Path, digest: str) -> None:
+    dice = random.Random(11)
+    landed, begun = 0, 0
+    for number in range(KILLS):
+        out = tmp_path / str(number) / "out"
+        out.parent.mkdir()
+        run = Run(captures, out)
+        run.await_workers(1)
+        time.sleep(dice.uniform(0.3, 2.8))
+        tree = [*run.workers(), run.process.pid]
+        dice.shuffle(tree)
+        for pid in tree:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        landed += run.process.wait() == -signal.SIGKILL
+        begun += commits(out) > 0
+        finish(captures, out, digest)
+    assert landed > KILLS // 2
+    assert begun > KILLS // 4
+
+
+def test_workers_die_with_their_parent(captures: list[Path], tmp_path: Path, digest: str) -> None:
+    run = Run(captures, tmp_path / "out")
+    workers = run.await_workers()
+    assert len(workers) == 3
+    run.process.kill()
+    run.process.wait()
+    until(lambda: not any(is_alive(pid) for pid in workers), 5)
+    finish(captures, tmp_path / "out", digest)
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(
+    captures: list[Path], tmp_path: Path, digest: str
+) -> None:
+    run = Run(captures, tmp_path / "out")
+    victim, *others = run.await_workers()
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: not is_alive(victim))
+    alive_after = [pid for pid in others if is_alive(pid)]
+    status, told, _ = run.end()
+    assert (status, told["digest"]) == (0, digest)
+    assert alive_after == others
+
+
+def test_a_worker_that_is_stopped_is_killed_and_started_again(
+    captures: list[Path], tmp_path: Path, digest: str
+) -> None:
+    run = Run(captures, tmp_path / "out", stall_ms=3_000)
+    victim, *_ = run.await_workers()
+    os.kill(victim, signal.SIGSTOP)
+    before = time.monotonic()
+    until(lambda: not is_alive(victim), 15)
+    assert time.monotonic() - before > 2
+    status, told, _ = run.end()
+    assert (status, told["digest"]) == (0, digest)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_workers_commit(
+    number: signal.Signals, captures: list[Path], tmp_path: Path, digest: str
+) -> None:
+    out = tmp_path / "out"
+    run = Run(captures, out)
+    until(lambda: commits(out) > 0 or run.process.poll() is not None)
+    workers = run.workers()
+    run.process.send_signal(number)
+    status, told, err = run.end()
+    assert (status, told) == (3, {})
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert not any(is_alive(pid) for pid in workers)
+    finish(captures, out, digest)
+
+
+def test_the_second_signal_ends_all_at_once(captures: list[Path], tmp_path: Path, digest: str) -> None:
+    out = tmp_path / "out"
+    run = Run(captures, out)
+    workers = run.await_workers()
+    for pid in workers:
+        # Stopped, none can come to the end of its epoch.
+        os.kill(pid, signal.SIGSTOP)
+    run.process.send_signal(signal.SIGTERM)
+    time.sleep(0.7)
+    assert run.process.poll() is None
+    run.process.send_signal(signal.SIGTERM)
+    before = time.monotonic()
+    status, _, err = run.end()
+    assert (status, time.monotonic() - before < 3) == (3, True), err
+    assert not any(is_alive(pid) for pid in workers)
+    finish(captures, out, digest)
+
+
+def test_draining_has_an_end(captures: list[Path], tmp_path: Path) -> None:
+    run = Run(captures, tmp_path / "out", drain_ms=800)
+    for pid in run.await_workers():
+        os.kill(pid, signal.SIGSTOP)
+    run.process.send_signal(signal.SIGINT)
+    before = time.monotonic()
+    status, _, _ = run.end()
+    assert (status, time.monotonic() - before < 4) == (3, True)
+
+
+@pytest.fixture
+def cage() -> Iterator[Path]:
+    """A control group that holds little memory."""
+    folder = CGROUP / f"rlx-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+        (folder / "memory.limit_in_bytes").write_text(str(150 << 20))
+    except OSError as error:
+        pytest.skip(f"needs a memory control group (version 1) that may be made here: {error}")
+    yield folder
+    until(lambda: not (folder / "tasks").read_text().strip(), 10)
+    folder.rmdir()
+
+
+def test_a_worker_that_the_system_kills_for_memory_is_started_again(
+    cage: Path, captures: list[Path], tmp_path: Path, digest: str
+) -> None:
+    out = tmp_path / "out"
+    run = Run(captures, out)
+    victim, *others = run.await_workers()
+    (cage / "tasks").write_text(str(victim))
+    (cage / "cgroup.procs").write_text(str(victim))
+    until(lambda: not is_alive(victim))
+    kills = (cage / "memory.oom_control").read_text()
+    alive_after = [pid for pid in others if is_alive(pid)]
+    status, told, err = run.end()
+    assert "oom_kill 1" in kills
+    assert (status, told.get("digest")) == (0, digest), err
+    assert alive_after == others
+
+
+def test_these_settings_commit_often() -> None:
+    assert SETTINGS.epoch_events < Settings().epoch_events
