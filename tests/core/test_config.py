@@ -11,7 +11,10 @@ from rlx_datapipe.core.config import Settings, load_settings
 from rlx_datapipe.core.errors import OptionError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
-NO_MATTER = {"batch_rows", "threads", "queue_batches"}
+NO_MATTER = {
+    *("batch_rows", "threads", "queue_batches", "queue_messages", "patience_ms", "stall_ms", "memory_mb"),
+    *("tries_max", "skips_max", "restart_ms", "drain_ms"),
+}
 
 
 def test_what_is_given_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

@@ -47,10 +47,9 @@ class Run:
         names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms", "restart_ms")
         told = {name: getattr(SETTINGS, name) for name in names} | settings
         toml.write_text("".join(f"{name} = {value}\n" for name, value in told.items()))
-        command: list[str | Path] = [RLX, "reconstruct", *captures, "--out", out, "--resume", "--workers", "3", "--json"]
-        self.process = subprocess.Popen(
-            [*command, "--config", toml], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        command: list[str | Path] = [RLX, "reconstruct", *captures, "--out", out, "--config", toml]
+        options = ("--resume", "--workers", "3", "--json")
+        self.process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def workers(self) -> list[int]:
         """Process ids of its workers."""

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import rlx_datapipe
-
 WORKER = (sys.executable, "-m", "rlx_datapipe.pipeline.worker")
 _TAIL_BYTES = 4096
 _READ_BYTES = 1 << 16
@@ -130,5 +128,5 @@ def _available(descriptor: int) -> bytes:
 
 def _search_path() -> str:
     """Where the child finds this very package."""
-    home = str(Path(rlx_datapipe.__file__).parent.parent)
+    home = str(Path(__file__).parents[2])
     return os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
