@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.cli.door import RLX, rlx, rlx_process
 from tests.cli.test_door import in_terminal
-from tests.pipeline.captures import SPOT, capture
+from tests.pipeline.captures import SPOT, capture, three_symbols
 
 import picture
 from rlx_datapipe.simulation.config import MarketConfig
@@ -210,3 +210,16 @@ def test_a_reader_that_has_gone_is_no_error(command: str, demo: Path) -> None:
     line = f"{RLX} {command.format(demo / 'rlx-demo' / 'dataset')} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run([bash, "-c", line], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_many_symbols_share_a_table_and_each_shows_how_far_it_is(tmp_path: Path) -> None:
+    sources = three_symbols(tmp_path, OTHER)
+    status, shown = in_terminal([RLX, "reconstruct", *sources, "--out", tmp_path / "out"], 80)
+    assert status == 0, shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "waiting" in plain
+    drawn, _, summary = plain.rpartition("left")
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+        assert re.search(rf"{symbol} ━+ +\d+ %", drawn)
+        [line] = [line for line in summary.splitlines() if line.startswith(f" {symbol} ")]
+        assert line.rstrip().endswith("✓")

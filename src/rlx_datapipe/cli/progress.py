@@ -33,18 +33,24 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
     ]
     if console.width >= _WIDE:
         columns += [TextColumn("{task.fields[events]:>11,} events"), TimeElapsedColumn()]
-    columns += [TimeRemainingColumn(), TextColumn("left")]
+    columns += [TimeRemainingColumn(), TextColumn("left"), TextColumn("[yellow]{task.fields[state]}")]
     bar = rich_progress.Progress(*columns, console=console, transient=True, expand=True)
     tasks: dict[tuple[str, str], rich_progress.TaskID] = {}
 
     def show(progress: Progress) -> None:
         key = (progress.exchange, progress.symbol)
         if key not in tasks:
-            tasks[key] = bar.add_task(progress.symbol, total=progress.bytes_total, rate=0.0, events=0)
+            tasks[key] = bar.add_task(
+                progress.symbol, total=progress.bytes_total, rate=0.0, events=0, state=progress.state
+            )
         task = tasks[key]
         elapsed = bar.tasks[task].elapsed or 1e-9
         bar.update(
-            task, completed=progress.bytes_done, events=progress.events, rate=progress.events / elapsed
+            task,
+            completed=progress.bytes_done,
+            events=progress.events,
+            rate=progress.events / elapsed,
+            state=progress.state,
         )
 
     with bar:

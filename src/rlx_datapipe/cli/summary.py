@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rlx_datapipe.validation.result import ValidationReport
 
 _NAMED = 10
+_DETAILED_MAX = 2
+"""More chains than this share one table, a line each; `rlx inspect` has the details."""
 _GOOD, _ODD = "[green]✓[/]", "[yellow]![/]"
 
 
@@ -71,8 +73,11 @@ def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:
 def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
     """What a run found, per chain, and what it took."""
     screen = console()
-    for chain in result["chains"]:
-        screen.print(chain_table(chain))
+    if len(result["chains"]) > _DETAILED_MAX:
+        screen.print(overview_table(result["chains"]))
+    else:
+        for chain in result["chains"]:
+            screen.print(chain_table(chain))
     memory_mb = result["peak_memory_bytes"] / 1e6
     rate = f" ({result['events_per_second']:,} events/s)" if with_rate else ""
     took = f"{result['elapsed_seconds']:.1f} s{rate}, peak memory {memory_mb:,.0f} MB"
@@ -83,6 +88,29 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
         where = escape(f"{result['dataset']}/quarantine")
         told = f"{_ODD} {result['quarantined']:,} messages could not be read: see {where}"
         screen.print(told, soft_wrap=True)
+
+
+def overview_table(chains: Sequence[dict[str, Any]]) -> Table:
+    """Several chains, a line each: how much there is, and what is not perfect."""
+    faults = ("gaps", "crossed", "late", "quarantined")
+    exchanges = {chain["exchange"] for chain in chains}
+    title = Text(exchanges.pop(), style="bold") if len(exchanges) == 1 else None
+    table = Table(title=title, title_justify="left", box=None, header_style="dim")
+    table.add_column("symbol", overflow="fold")
+    for name in ("events", "trades", *faults, "drift samples"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column()
+    for chain in chains:
+        drift = chain["drift"]
+        is_good = drift["samples"] == drift["exact"] and not any(chain[name] for name in faults)
+        counts = (chain["events"], chain["events_by_type"]["TRADE"], *(chain[name] for name in faults))
+        table.add_row(
+            Text(chain["symbol"] if title else f"{chain['exchange']} {chain['symbol']}"),
+            *(f"{count:,}" for count in counts),
+            f"{drift['samples']:,}",
+            _GOOD if is_good else _ODD,
+        )
+    return table
 
 
 def chain_table(chain: dict[str, Any]) -> Table:
@@ -103,6 +131,8 @@ def chain_table(chain: dict[str, Any]) -> Table:
     ):
         count = chain[name]
         table.add_row(name, f"{count:,}", _GOOD if not count else f"{_ODD} {words}")
+    for reason in chain.get("skipped", ()):
+        table.add_row("skipped", "", f"{_ODD} {escape(reason)}")
     drift = chain["drift"]
     if drift["samples"]:
         mark = _GOOD if drift["samples"] == drift["exact"] else _ODD
