@@ -23,6 +23,15 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
     from rich import progress as rich_progress
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class _Left(TimeRemainingColumn):
+        """The time left; where a chain does not come on, why."""
+
+        def render(self, task: rich_progress.Task) -> Text:
+            if state := task.fields["state"]:
+                return Text(state, style="yellow", no_wrap=True, overflow="ellipsis")
+            return super().render(task).append(" left", style="default")
 
     console = Console(stderr=True)
     columns: list[rich_progress.ProgressColumn] = [
@@ -33,7 +42,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
     ]
     if console.width >= _WIDE:
         columns += [TextColumn("{task.fields[events]:>11,} events"), TimeElapsedColumn()]
-    columns += [TimeRemainingColumn(), TextColumn("left"), TextColumn("[yellow]{task.fields[state]}")]
+    columns.append(_Left())
     bar = rich_progress.Progress(*columns, console=console, transient=True, expand=True)
     tasks: dict[tuple[str, str], rich_progress.TaskID] = {}
 
@@ -44,9 +53,11 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
                 progress.symbol, total=progress.bytes_total, rate=0.0, events=0, state=progress.state
             )
         task = tasks[key]
+        lives = f" ↻{progress.restarts}" if progress.restarts else ""
         elapsed = bar.tasks[task].elapsed or 1e-9
         bar.update(
             task,
+            description=progress.symbol + lives,
             completed=progress.bytes_done,
             events=progress.events,
             rate=progress.events / elapsed,

@@ -35,7 +35,8 @@ from rlx_datapipe.store.skips import read_skips
 class Progress:
     """How far a run has come: of which chain, bytes read of how many, events written, epochs committed.
 
-    ``state`` says in a word or two what is not as usual.
+    ``restarts`` counts how often its process was started again; ``state`` says why a chain does not come on,
+    and is empty for one that does.
     """
 
     exchange: str
@@ -44,6 +45,7 @@ class Progress:
     bytes_total: int
     events: int
     epochs: int = 0
+    restarts: int = 0
     state: str = ""
 
 

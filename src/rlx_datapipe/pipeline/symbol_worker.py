@@ -209,11 +209,10 @@ class SymbolWorker:
     def _show(self, state: str = "") -> None:
         if not state and isinstance(self.outcome, DatapipeError):
             state = "failed"
-        if not state and self.restarts:
-            state = f"restarted {self.restarts} x"
         names = self.source.instrument.exchange, self.symbol
         went, total = self._went, self.source.bytes_total
-        self._on_progress(Progress(*names, went.bytes_done, total, went.events, went.epochs, state))
+        told = Progress(*names, went.bytes_done, total, went.events, went.epochs, self.restarts, state)
+        self._on_progress(told)
 
 
 def _stopped(folder: Path) -> StoppedError:
