@@ -196,6 +196,12 @@ def test_damage_is_told_by_file_offset_and_finding(left: Path) -> None:
     )
 
 
+def test_nothing_may_stand_behind_the_seal(sealed: Path) -> None:
+    sealed.write_bytes(sealed.read_bytes() + bytes(8))
+    with pytest.raises(SegmentError, match="8 bytes behind the seal"):
+        read(sealed)
+
+
 def test_zeroed_sectors_at_the_end_are_a_torn_tail(left: Path) -> None:
     content, whole = left.read_bytes(), read(left)[0]
     for start in range(512, len(content), 512):

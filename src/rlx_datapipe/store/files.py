@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -49,6 +50,12 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
         crash_point("file published")
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
+            if adopt:
+                raise OutputError(
+                    "is not the same to the byte as it is written now",
+                    file=path,
+                    remedy="Resume with the version that began it, or reconstruct in a new folder",
+                ) from error
             raise OutputError("a file of this name is there already", file=path) from error
         raise unwritable(path, error) from error
     finally:
@@ -87,9 +94,32 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise OutputError(
-                "is being written by another process", file=folder, remedy="Wait for it to end, or stop it"
+                "is being written by another process",
+                file=folder,
+                **_holder(path),
+                remedy="Wait for it to end, or stop it",
             ) from error
-        yield
+        _tell_holder(file, str(os.getpid()))
+        try:
+            yield
+        finally:
+            _tell_holder(file, "")
+
+
+def _tell_holder(file: TextIO, told: str) -> None:
+    # For people only: a disk too full for it must not stop a run, and what a dead process left blocks nobody.
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(told)
+        file.flush()
+
+
+def _holder(path: Path) -> dict[str, str]:
+    with suppress(OSError):
+        told = path.read_bytes()[:20].decode("ascii", "replace")
+        if told.isascii() and told.isdigit():
+            return {"pid": told}
+    return {}
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
