@@ -351,3 +351,18 @@ def test_a_lock_that_tells_nothing_is_a_lock(tmp_path: Path) -> None:
             (tmp_path / ".lock").write_bytes(left)
             with pytest.raises(OutputError, match="is being written by another process"), locked(tmp_path):
                 pass
+
+
+@pytest.mark.parametrize("name", ["a#b", "who?", "sp ace", "run=1"])
+def test_the_chain_is_found_in_a_folder_of_any_name(
+    name: str, source: Path, later: Path, made: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(later.parent)
+    later.rename(name)
+    assert len(read_commits(Path(name), *CHAIN)) == 5
+    with pytest.raises(DatasetError, match="other settings"):
+        reconstruct(source, name, Settings(batch_rows=100), resume=True)
+    assert (
+        resume(source, Path(name)) == inspect(name, deep=True)["digest"] == inspect(made["whole"])["digest"]
+    )
+    assert inspect(name, deep=True)["problems"] == []

@@ -114,15 +114,32 @@ def _broken(dataset: Path, commit: Commit, found: str) -> DatasetError:
     )
 
 
+class _Told(msgspec.Struct, frozen=True):
+    told: str | None = msgspec.field(name=COMMIT_KEY, default=None)
+
+
+class _Action(msgspec.Struct, frozen=True):
+    info: _Told | None = msgspec.field(name="commitInfo", default=None)
+
+
 def _log(dataset: Path) -> list[str]:
-    """Our part of each version of the log of ``events``, oldest first."""
+    """Our part of each entry in the log of ``events``, oldest first.
+
+    The entries are read here: of a folder with ``#`` or ``?`` in its name delta-rs tells an empty history.
+    """
+    folder = table_folder(dataset, "events")
+    found = []
     try:
-        history = DeltaTable(table_folder(dataset, "events").as_uri()).history()
+        for number in range(DeltaTable(folder.as_uri()).version() + 1):
+            for line in (folder / "_delta_log" / f"{number:020d}.json").read_bytes().splitlines():
+                info = msgspec.json.decode(line, type=_Action).info
+                if info is not None and info.told is not None:
+                    found.append(info.told)
     except TableNotFoundError:
         return []
-    except (DeltaError, OSError) as error:
+    except (DeltaError, OSError, msgspec.MsgspecError) as error:
         raise log_damaged(dataset, "events", error) from error
-    return [entry[COMMIT_KEY] for entry in reversed(history) if COMMIT_KEY in entry]
+    return found
 
 
 def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:
@@ -146,13 +163,14 @@ def compare_logs(dataset: Path, commits: list[Commit]) -> list[str]:
     Raises
     ------
     DatasetError
-        When a log can't be read or a committed file is gone.
+        When a table or a committed file is gone, or a log can't be read.
     """
     if not commits:
         return []
     exchange, _, symbol = commits[-1].chain.partition("/")
     problems = []
     for table in TABLES:
+        files = data_files(dataset, table)
         reached = last_epoch(dataset, table, exchange, symbol)
         if reached < commits[-1].epoch:
             problems.append(
@@ -161,8 +179,11 @@ def compare_logs(dataset: Path, commits: list[Commit]) -> list[str]:
             )
             continue
         named = {record.path for commit in commits for record in commit.files[table]}
-        files = data_files(dataset, table) if named or table_folder(dataset, table).is_dir() else []
-        held = {f.path.relative_to(dataset).as_posix() for f in files if f[:2] == (exchange, symbol)}
+        held = {
+            f"{table}/{file.path.relative_to(table_folder(dataset, table)).as_posix()}"
+            for file in files
+            if file[:2] == (exchange, symbol)
+        }
         if named != held:
             problems.append(
                 f"{exchange}/{symbol}: the log of table {table!r} names other files than the commits "
