@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 
@@ -99,19 +98,18 @@ def locked(folder: Path) -> Iterator[None]:
                 **_holder(path),
                 remedy="Wait for it to end, or stop it",
             ) from error
-        _tell_holder(file, str(os.getpid()))
+        _tell_holder(file.fileno(), str(os.getpid()))
         try:
             yield
         finally:
-            _tell_holder(file, "")
+            _tell_holder(file.fileno(), "")
 
 
-def _tell_holder(file: TextIO, told: str) -> None:
+def _tell_holder(handle: int, told: str) -> None:
     # For people only: a disk too full for it must not stop a run, and what a dead process left blocks nobody.
     with suppress(OSError):
-        file.truncate(0)
-        file.write(told)
-        file.flush()
+        os.ftruncate(handle, 0)
+        os.write(handle, told.encode())
 
 
 def _holder(path: Path) -> dict[str, str]:
