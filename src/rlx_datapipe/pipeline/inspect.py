@@ -17,7 +17,13 @@ from rlx_datapipe.ingestion.ingest import ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.store.commits import read_commits, verify_files
-from rlx_datapipe.store.dataset import Dataset, dataset_digest, open_dataset
+from rlx_datapipe.store.dataset import (
+    Dataset,
+    chain_problems,
+    dataset_digest,
+    find_dataset,
+    open_dataset,
+)
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import hash_file, is_dataset
 
@@ -43,7 +49,7 @@ def inspect(
     """
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if len(given) == 1 and is_dataset(given[0]):
-        dataset = open_dataset(given[0])
+        dataset = find_dataset(given[0]) if deep else open_dataset(given[0])
         problems = _problems(dataset) if deep else []
         if problems:
             return {"kind": "dataset", "dataset": readable(str(dataset.path)), "problems": problems}
@@ -89,12 +95,11 @@ def _problems(dataset: Dataset) -> list[str]:
         instrument = chain.instrument
         try:
             commits = read_commits(dataset.path, instrument.exchange, instrument.symbol)
+            damaged = verify_files(dataset.path, commits)
+            # Only where every file is there: the logs are not read past one that is gone.
+            problems += damaged or chain_problems(dataset.path, chain)
         except DatasetError as error:
             problems.append(str(error))
-            continue
-        if not commits or not commits[-1].is_last:
-            problems.append(f"{instrument.exchange} {instrument.symbol}: the last commit is missing")
-        problems += verify_files(dataset.path, commits)
     return problems
 
 

@@ -10,7 +10,7 @@ from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.sink.datasink import Pins
 from rlx_datapipe.store.checkpoints import collect_checkpoints, read_checkpoint
-from rlx_datapipe.store.commits import Commit, read_commits
+from rlx_datapipe.store.commits import Commit, compare_logs, read_commits
 from rlx_datapipe.store.orphans import remove_orphans
 
 
@@ -31,17 +31,26 @@ def recover(dataset: Path, source: Source, pins: Pins) -> Standing:
     Raises
     ------
     DatasetError
-        When the input or the settings are not those of the commits, the chain of commits is broken, or no
-        checkpoint can be read.
+        When the input or the settings are not those of the commits, the chain of commits is broken, a log
+        is older, or no checkpoint can be read.
     """
     instrument = source.instrument
     commits = read_commits(dataset, instrument.exchange, instrument.symbol)
     if commits:
         _refuse_change(dataset, commits[-1], pins)
+    # Nothing is removed before all is in order: a folder put back from an older backup can still be mended.
+    for problem in compare_logs(dataset, commits):
+        raise DatasetError(problem, file=dataset, remedy="Restore it whole from a backup, or reconstruct it")
+    standing = _find_standing(dataset, commits)
     remove_orphans(dataset, instrument.exchange, instrument.symbol)
-    if not commits or commits[-1].is_last:
+    if standing.commit is None or standing.commit.is_last:
         # A complete chain needs no checkpoint; a crash may have come before they were collected.
         collect_checkpoints(dataset, instrument.exchange, instrument.symbol, len(commits))
+    return standing
+
+
+def _find_standing(dataset: Path, commits: list[Commit]) -> Standing:
+    if not commits or commits[-1].is_last:
         return Standing(commits[-1] if commits else None)
     for commit in reversed(commits):
         if commit.checkpoint is None:

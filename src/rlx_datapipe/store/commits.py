@@ -11,11 +11,12 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import COMMIT_KEY, log_damaged
+from rlx_datapipe.store.tables import COMMIT_KEY, data_files, last_epoch, log_damaged
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,12 +69,17 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         return self.summary is not None
 
     def encoded(self) -> str:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="sorted").decode()
+        """What enters the log: canonical JSON, and its digest, for nothing later vouches for the newest."""
+        told = {**msgspec.to_builtins(self), "sha256": self.digest()}
+        return msgspec.json.encode(told, order="sorted").decode()
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        return hashlib.sha256(self.encoded().encode()).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+class _Own(msgspec.Struct, frozen=True):
+    sha256: str
 
 
 def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
@@ -88,32 +94,56 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
     for text in _log(dataset):
         try:
             commit = msgspec.json.decode(text, type=Commit)
+            own = msgspec.json.decode(text, type=_Own)
         except msgspec.MsgspecError as error:
             raise log_damaged(dataset, "events", error) from error
+        if commit.digest() != own.sha256:
+            raise _broken(dataset, commit, f"epoch {commit.epoch} changed")
         if commit.chain != f"{exchange}/{symbol}":
             continue
         previous = commits[-1].digest() if commits else ""
         if (commit.epoch, commit.previous) != (len(commits), previous):
-            raise DatasetError(
-                "the chain of commits is broken",
-                file=dataset,
-                chain=commit.chain,
-                found=f"epoch {commit.epoch} behind {len(commits)} epochs",
-                remedy="Restore the dataset from a backup, or reconstruct it",
-            )
+            raise _broken(dataset, commit, f"epoch {commit.epoch} behind {len(commits)} epochs")
         commits.append(commit)
     return commits
 
 
+def _broken(dataset: Path, commit: Commit, found: str) -> DatasetError:
+    return DatasetError(
+        "the chain of commits is broken",
+        file=dataset,
+        chain=commit.chain,
+        found=found,
+        remedy="Restore the dataset from a backup, or reconstruct it",
+    )
+
+
+class _Told(msgspec.Struct, frozen=True):
+    told: str | None = msgspec.field(name=COMMIT_KEY, default=None)
+
+
+class _Action(msgspec.Struct, frozen=True):
+    info: _Told | None = msgspec.field(name="commitInfo", default=None)
+
+
 def _log(dataset: Path) -> list[str]:
-    """Our part of each version of the log of ``events``, oldest first."""
+    """Our part of each entry in the log of ``events``, oldest first.
+
+    The entries are read here: of a folder with ``#`` or ``?`` in its name delta-rs tells an empty history.
+    """
+    folder = table_folder(dataset, "events")
+    found = []
     try:
-        history = DeltaTable(table_folder(dataset, "events").as_uri()).history()
+        for number in range(DeltaTable(folder.as_uri()).version() + 1):
+            for line in (folder / "_delta_log" / f"{number:020d}.json").read_bytes().splitlines():
+                info = msgspec.json.decode(line, type=_Action).info
+                if info is not None and info.told is not None:
+                    found.append(info.told)
     except TableNotFoundError:
         return []
-    except (DeltaError, OSError) as error:
+    except (DeltaError, OSError, msgspec.MsgspecError) as error:
         raise log_damaged(dataset, "events", error) from error
-    return [entry[COMMIT_KEY] for entry in reversed(history) if COMMIT_KEY in entry]
+    return found
 
 
 def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:
@@ -126,4 +156,41 @@ def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:
                 problems.append(f"{record.path}: gone")
             elif file_digest(path)[1] != record.sha256:
                 problems.append(f"{record.path}: not the bytes that were committed")
+    return problems
+
+
+def compare_logs(dataset: Path, commits: list[Commit]) -> list[str]:
+    """Where the logs of the tables contradict the commits of a chain, one sentence each.
+
+    A table may be ahead of the commits, never behind, and holds the files that they name and no others.
+
+    Raises
+    ------
+    DatasetError
+        When a table or a committed file is gone, or a log can't be read.
+    """
+    if not commits:
+        return []
+    exchange, _, symbol = commits[-1].chain.partition("/")
+    problems = []
+    for table in TABLES:
+        files = data_files(dataset, table)
+        reached = last_epoch(dataset, table, exchange, symbol)
+        if reached < commits[-1].epoch:
+            problems.append(
+                f"{exchange}/{symbol}: the log of table {table!r} is older than the commits "
+                f"(it knows epochs to {reached}, committed are those to {commits[-1].epoch})"
+            )
+            continue
+        named = {record.path for commit in commits for record in commit.files[table]}
+        held = {
+            f"{table}/{file.path.relative_to(table_folder(dataset, table)).as_posix()}"
+            for file in files
+            if file[:2] == (exchange, symbol)
+        }
+        if named != held:
+            problems.append(
+                f"{exchange}/{symbol}: the log of table {table!r} names other files than the commits "
+                f"({len(named - held)} missing, {len(held - named)} too many; {min(named ^ held)})"
+            )
     return problems

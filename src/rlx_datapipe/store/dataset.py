@@ -14,6 +14,7 @@ import pyarrow as pa
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
+from rlx_datapipe.store.commits import compare_logs, read_commits
 from rlx_datapipe.store.digest import TableDigest, combine
 from rlx_datapipe.store.layout import place_problem, slug
 from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
@@ -100,6 +101,34 @@ class Dataset:
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open the folder that `reconstruct` made.
+
+    Raises
+    ------
+    DatasetError
+        When it is not a dataset, one without a finished chain, or one whose logs are not those of a finished
+        run: changed, or put back from an older backup.
+    """
+    dataset = find_dataset(path)
+    for chain in dataset.manifest.chains:
+        for problem in chain_problems(dataset.path, chain):
+            raise DatasetError(
+                problem, file=dataset.path, remedy="Restore it whole from a backup, or reconstruct it"
+            )
+    return dataset
+
+
+def chain_problems(path: Path, chain: ChainManifest) -> list[str]:
+    """What in the logs of a finished chain is not as its last commit left it, one sentence each."""
+    instrument = chain.instrument
+    commits = read_commits(path, instrument.exchange, instrument.symbol)
+    if not commits or not commits[-1].is_last:
+        newest = f"the newest here is epoch {commits[-1].epoch}" if commits else "there is none"
+        return [f"{instrument.exchange}/{instrument.symbol}: the last commit is missing ({newest})"]
+    return compare_logs(path, commits)
+
+
+def find_dataset(path: str | Path) -> Dataset:
+    """As `open_dataset`, but nothing is asked of the logs: for those who look for what is wrong.
 
     Raises
     ------

@@ -52,6 +52,12 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
         crash_point("file published")
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(path):
+            if adopt:
+                raise OutputError(
+                    "is not the same to the byte as it is written now",
+                    file=path,
+                    remedy="Resume with the version that began it, or reconstruct in a new folder",
+                ) from error
             raise OutputError("a file of this name is there already", file=path) from error
         raise unwritable(path, error) from error
     finally:
@@ -94,10 +100,30 @@ def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Ite
                 raise OutputError(
                     "is being written by another process",
                     file=folder,
+                    **_holder(path),
                     remedy="Wait for it to end, or stop it",
                 )
             time.sleep(_LOCK_POLL_S)
-        yield
+        _tell_holder(file.fileno(), str(os.getpid()))
+        try:
+            yield
+        finally:
+            _tell_holder(file.fileno(), "")
+
+
+def _tell_holder(handle: int, told: str) -> None:
+    # For people only: a disk too full for it must not stop a run, and what a dead process left blocks nobody.
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, told.encode())
+
+
+def _holder(path: Path) -> dict[str, str]:
+    with suppress(OSError):
+        told = path.read_bytes()[:20].decode("ascii", "replace")
+        if told.isascii() and told.isdigit():
+            return {"pid": told}
+    return {}
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rlx_datapipe.core.crash import crash_point
@@ -29,7 +30,8 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
 
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:
-    leftovers = list(folder.glob(f".epoch-*{suffix}.partial"))
+    partial = re.compile(rf"\.epoch-\d{{10}}{re.escape(suffix)}\.partial")
+    leftovers = [path for path in folder.glob(".epoch-*") if partial.fullmatch(path.name)]
     leftovers += [path for epoch, path in epoch_files(folder, suffix) if epoch > committed]
     for path in sorted(leftovers):
         path.unlink()

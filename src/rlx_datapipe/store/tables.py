@@ -145,11 +145,19 @@ def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
 
 def log_damaged(dataset: Path, table: str, error: Exception) -> DatasetError:
     """The error for a log of a table that can't be read."""
+    missing = _missing_entry(table_folder(dataset, table) / "_delta_log")
+    reason = _first_line(error) if missing is None else f"entry {missing} is missing"
     return DatasetError(
-        f"the log of table {table!r} can't be read ({_first_line(error)})",
+        f"the log of table {table!r} can't be read ({reason})",
         file=dataset,
         remedy="Restore it or reconstruct again",
     )
+
+
+def _missing_entry(log: Path) -> int | None:
+    """The first entry of a log that is not there although a later one is."""
+    held = {int(path.stem) for path in log.glob("*.json") if path.stem.isdigit()}
+    return min(set(range(max(held))) - held, default=None) if held else None
 
 
 def _make_durable(table: DeltaTable, folder: Path) -> None:
