@@ -11,7 +11,16 @@ from rlx_datapipe.core.config import Settings, load_settings
 from rlx_datapipe.core.errors import OptionError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
-NO_MATTER = {"batch_rows", "threads", "queue_batches"}
+NO_MATTER = {
+    "batch_rows",
+    "threads",
+    "queue_batches",
+    "queue_low_percent",
+    "throttle_ms",
+    "stall_ms",
+    "memory_mb",
+    "memory_percent",
+}
 
 
 def test_what_is_given_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

@@ -16,7 +16,21 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Levels = Annotated[int, msgspec.Meta(ge=1, le=5_000)]
 # As nanoseconds they fit into int64, with room for a date beside them.
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+Percent = Annotated[int, msgspec.Meta(ge=1, le=99)]
+Megabytes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
+
+
+_NO_MATTER = (
+    "batch_rows",
+    "threads",
+    "queue_batches",
+    "queue_low_percent",
+    "throttle_ms",
+    "stall_ms",
+    "memory_mb",
+    "memory_percent",
+)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,6 +44,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         1 runs reading, replay and writing in turn; more lets them overlap. Never changes the output.
     queue_batches
         Batches that may wait between two threads.
+    queue_low_percent, throttle_ms, stall_ms
+        Backpressure: from half-way between this fill of a queue and a full one its producer waits
+        ``throttle_ms`` before each batch, at a full one until the fill has fallen to this. When nothing is
+        taken from a full queue for ``stall_ms``, rows that wait for their file go to the disk.
+    memory_mb, memory_percent
+        Memory of the process, in 10^6 bytes, that a chain should stay below, and the share of it at which
+        measures begin; 0 MB for none. In even steps to the limit: fewer batches are read ahead, caches are
+        dropped, rows that wait for their file go to the disk. The default is what we promise a symbol; a
+        chain that needs no help peaks at half of it.
     horizon_ms
         How far, in exchange time, an event may arrive behind a later one and still be put in order.
     skew_max_ms
@@ -49,6 +72,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     batch_rows: Positive = 16_384
     threads: Positive = 2
     queue_batches: Positive = 4
+    queue_low_percent: Percent = 50
+    throttle_ms: Milliseconds = 5
+    stall_ms: Milliseconds = 2_000
+    memory_mb: Megabytes = 1_000
+    memory_percent: Percent = 70
     horizon_ms: Milliseconds = 10_000
     skew_max_ms: Milliseconds = 3_600_000
     silence_ms: Milliseconds = 10_000
@@ -61,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""
         shaping = msgspec.structs.asdict(self)
-        for name in ("batch_rows", "threads", "queue_batches"):
+        for name in _NO_MATTER:
             del shaping[name]
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 

@@ -13,6 +13,7 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.crash import crash_point
+from rlx_datapipe.core.pressure import Pressure
 from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
@@ -47,9 +48,15 @@ class _Batch:
 
 
 def write_chain(
-    source: Source, folder: Path, settings: Settings, on_progress: Callable[[Progress], None]
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    pressure: Pressure | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write a chain to its end; its summary, and the digest of each table's rows.
+
+    Who gives the ``pressure`` can ask it for its rungs meanwhile.
 
     Raises
     ------
@@ -57,13 +64,14 @@ def write_chain(
         When what is there already can't be gone on with.
     """
     started = time.perf_counter()
+    pressure = pressure or Pressure(settings)
     sources = tuple(hash_file(path) for path in source.files)
     # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
     shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
     pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER)
     standing = recover(folder, source, pins)
     if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, on_progress)
+        summary, digests = _go_on(source, folder, settings, pins, standing, on_progress, pressure)
     else:
         assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
         summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
@@ -71,7 +79,9 @@ def write_chain(
         finish_chain(folder, ChainManifest(source.instrument, source.format, sources, summary))
     crash_point("chain recorded")
     elapsed = time.perf_counter() - started
-    return {**summary, "events_per_second": round(summary["events"] / elapsed)}, digests
+    # Told, but never written: what is here depends on the machine and the moment.
+    fleeting = {"events_per_second": round(summary["events"] / elapsed), "pressure": pressure.told()}
+    return {**summary, **fleeting}, digests
 
 
 def _go_on(
@@ -81,6 +91,7 @@ def _go_on(
     pins: Pins,
     standing: Standing,
     on_progress: Callable[[Progress], None],
+    pressure: Pressure,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
     sink, tally = DataSink(folder, instrument), Tally()
@@ -89,8 +100,9 @@ def _go_on(
         tally.restore(standing.states["tally"])
     else:
         sink.begin()
-    batches = _replay(source, settings, standing.states)
-    for batch in overlap(batches, settings.queue_batches, enabled=settings.threads > 1):
+    batches = _replay(source, settings, standing.states, pressure)
+    enabled = settings.threads > 1
+    for batch in overlap(batches, settings.queue_batches, enabled=enabled, gate=pressure.writing):
         sink.add_quotes(batch.ingested.quotes)
         sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
         tally.add_messages(batch.ingested)
@@ -99,6 +111,7 @@ def _go_on(
             sink.add(replayed)
         if batch.states is not None:
             sink.commit(pins, {**batch.states, "tally": tally.state()})
+        pressure.relieve(sink.spill)
         done = batch.ingested.bytes_done
         on_progress(Progress(instrument.exchange, instrument.symbol, done, source.bytes_total, tally.events))
     sink.add_quality(sink.quarantine.records() + tally.set_aside())
@@ -113,11 +126,14 @@ def _go_on(
     return summary, sink.digests
 
 
-def _replay(source: Source, settings: Settings, states: dict[str, State]) -> Iterator[_Batch]:
+def _replay(
+    source: Source, settings: Settings, states: dict[str, State], pressure: Pressure
+) -> Iterator[_Batch]:
     replayer = EventReplayer(source.instrument, source.rule, settings)
     if states:
         replayer.restore(states["replay"])
-    batches = overlap(_ingest(source, settings, states), settings.queue_batches, enabled=settings.threads > 1)
+    ingested, enabled = _ingest(source, settings, states), settings.threads > 1
+    batches = overlap(ingested, settings.queue_batches, enabled=enabled, gate=pressure.reading)
     for batch, state in batches:
         replayed = list(replayer.replay(batch.events))
         after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
