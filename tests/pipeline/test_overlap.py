@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.pressure import Gate
+from rlx_datapipe.pipeline import overlap as module
 from rlx_datapipe.pipeline.overlap import overlap
 
 
@@ -116,6 +117,18 @@ def test_a_producer_is_held_back_until_half_of_the_queue_is_free() -> None:
     # From full it goes down to half before anything is made.
     assert {4, 3} <= set(ahead[4:-4])
     assert 4 <= gate.ladder.entered["pause"] <= 20
+
+
+def test_a_consumer_that_is_slow_but_takes_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = [0.0]
+    monkeypatch.setattr(module, "now_s", lambda: clock_s[0])
+    gate = Gate(Settings(stall_ms=1_000), lambda: 4, flushes=True)
+    for _ in overlap(range(10), 4, gate=gate):
+        time.sleep(0.02)
+        clock_s[0] += 0.9
+        time.sleep(0.13)
+    assert gate.ladder.entered["pause"] > 0
+    assert not gate.take_flush()
 
 
 def test_leaving_a_paused_thread_stops_it() -> None:

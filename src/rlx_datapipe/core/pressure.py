@@ -97,8 +97,7 @@ class Gate:
         """Take the number of items that wait, and for how long none was taken; the rung to stand on."""
         self.waiting_max = max(self.waiting_max, waiting)
         before = self.ladder.rung
-        # More than the capacity may wait where that has just shrunk.
-        fill = min(1.0, waiting / self._capacity())
+        fill = waiting / self._capacity()
         held_back = fill >= 1 or (before >= PAUSE and fill > self._low)
         rung = self.ladder.read(1 + still_s / self._stall_s if held_back else fill)
         self._flush_asked |= rung == FLUSH > before
