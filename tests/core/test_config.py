@@ -12,7 +12,8 @@ from rlx_datapipe.core.errors import OptionError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
 NO_MATTER = {
-    *("batch_rows", "threads", "queue_batches", "queue_messages", "patience_ms", "stall_ms", "memory_mb"),
+    *("batch_rows", "threads", "queue_batches", "queue_low_percent", "throttle_ms", "flush_ms"),
+    *("memory_mb", "memory_percent", "memory_max_mb", "queue_messages", "patience_ms", "stall_ms"),
     *("tries_max", "skips_max", "restart_ms", "drain_ms"),
 }
 

@@ -157,8 +157,8 @@ def test_a_worker_that_holds_too_much_memory_is_ended(
     sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:
     sicken("grow", middle_of(captures[1]))
-    with pytest.raises(StoppedError, match=r"ETHUSDT is given up .* held \d+ MiB, the limit is 900"):
-        run(captures, tmp_path / "out", settings={"memory_mb": 900})
+    with pytest.raises(StoppedError, match=r"ETHUSDT is given up .* held \d+ MB of memory, the limit is 900"):
+        run(captures, tmp_path / "out", settings={"memory_max_mb": 900})
     again = reconstruct(captures, tmp_path / "out", SETTINGS, resume=True)
     assert again["digest"] == whole["digest"]
 

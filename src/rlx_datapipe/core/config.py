@@ -16,16 +16,24 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Levels = Annotated[int, msgspec.Meta(ge=1, le=5_000)]
 # As nanoseconds they fit into int64, with room for a date beside them.
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+Percent = Annotated[int, msgspec.Meta(ge=1, le=99)]
+Megabytes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 
-_NOT_SHAPING = (
+
+_NO_MATTER = (
     "batch_rows",
     "threads",
     "queue_batches",
+    "queue_low_percent",
+    "throttle_ms",
+    "flush_ms",
+    "memory_mb",
+    "memory_percent",
+    "memory_max_mb",
     "queue_messages",
     "patience_ms",
     "stall_ms",
-    "memory_mb",
     "tries_max",
     "skips_max",
     "restart_ms",
@@ -44,6 +52,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         1 runs reading, replay and writing in turn; more lets them overlap. Never changes the output.
     queue_batches
         Batches that may wait between two threads.
+    queue_low_percent, throttle_ms, flush_ms
+        Backpressure: from half-way between this fill of a queue and a full one its producer waits
+        ``throttle_ms`` before each batch, at a full one until the fill has fallen to this. When nothing is
+        taken from a full queue for ``flush_ms``, rows that wait for their file go to the disk.
+    memory_mb, memory_percent
+        Memory of the process, in 10^6 bytes, that a chain should stay below, and the share of it at which
+        measures begin; 0 MB for none. In even steps to the limit: fewer batches are read ahead, caches are
+        dropped, rows that wait for their file go to the disk. The default is what we promise a symbol; a
+        chain that needs no help peaks at half of it.
     horizon_ms
         How far, in exchange time, an event may arrive behind a later one and still be put in order.
     skew_max_ms
@@ -63,8 +80,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         before it leaves it to read by itself.
     stall_ms
         A worker that neither reads nor comes on for so long is ended and started again.
-    memory_mb
-        A worker that holds more than this (MiB) is ended and started again; 0 is no limit.
+    memory_max_mb
+        A worker that holds more than this, in 10^6 bytes, is ended and started again; 0 for no limit.
     tries_max
         Deaths of a worker without a commit between them before its input is skipped, or its chain given up.
     skips_max
@@ -78,6 +95,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     batch_rows: Positive = 16_384
     threads: Positive = 2
     queue_batches: Positive = 4
+    queue_low_percent: Percent = 50
+    throttle_ms: Milliseconds = 5
+    flush_ms: Milliseconds = 2_000
+    memory_mb: Megabytes = 1_000
+    memory_percent: Percent = 70
     horizon_ms: Milliseconds = 10_000
     skew_max_ms: Milliseconds = 3_600_000
     silence_ms: Milliseconds = 10_000
@@ -89,7 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     queue_messages: Positive = 1_000
     patience_ms: Milliseconds = 5_000
     stall_ms: Milliseconds = 120_000
-    memory_mb: Cadence = 4_096
+    memory_max_mb: Megabytes = 4_000
     tries_max: Positive = 3
     skips_max: Cadence = 3
     restart_ms: Milliseconds = 200
@@ -98,7 +120,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""
         shaping = msgspec.structs.asdict(self)
-        for name in _NOT_SHAPING:
+        for name in _NO_MATTER:
             del shaping[name]
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 

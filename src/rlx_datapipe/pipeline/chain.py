@@ -15,6 +15,7 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import StoppedError
 from rlx_datapipe.core.finding import Severity
+from rlx_datapipe.core.pressure import Pressure
 from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
@@ -55,7 +56,7 @@ class Watcher:
 
     ``on_progress`` is called after each batch; ``stands`` is told the file and row behind which recordings
     are read on, ``begin`` the rows that are worked on next; ``is_stopped`` is asked after each commit.
-    ``take`` gives the steps of a recording in place of its file.
+    ``take`` gives the steps of a recording in place of its file; ``pressure`` can be asked for its rungs.
     """
 
     on_progress: Callable[[Progress], None] = lambda _: None
@@ -63,6 +64,7 @@ class Watcher:
     begin: Begin = lambda *_: None
     is_stopped: Callable[[], bool] = lambda: False
     take: Take | None = None
+    pressure: Pressure | None = None
 
 
 @dataclass
@@ -79,6 +81,8 @@ def write_chain(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write a chain to its end; its summary, and the digest of each table's rows.
 
+    Who gives the ``pressure`` can ask it for its rungs meanwhile.
+
     Raises
     ------
     DatasetError
@@ -87,6 +91,7 @@ def write_chain(
         When the watcher stopped it; what is committed stands.
     """
     started = time.perf_counter()
+    pressure = watcher.pressure or Pressure(settings)
     sources = tuple(hash_file(path) for path in source.files)
     # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
     shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
@@ -94,7 +99,7 @@ def write_chain(
     pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER, skips)
     standing = recover(folder, source, pins)
     if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, watcher)
+        summary, digests = _go_on(source, folder, settings, pins, standing, watcher, pressure)
     else:
         assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
         summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
@@ -102,7 +107,9 @@ def write_chain(
         finish_chain(folder, ChainManifest(source.instrument, source.format, sources, summary))
     crash_point("chain recorded")
     elapsed = time.perf_counter() - started
-    return {**summary, "events_per_second": round(summary["events"] / elapsed)}, digests
+    # Told, but never written: what is here depends on the machine and the moment.
+    fleeting = {"events_per_second": round(summary["events"] / elapsed), "pressure": pressure.told()}
+    return {**summary, **fleeting}, digests
 
 
 def _go_on(
@@ -112,6 +119,7 @@ def _go_on(
     pins: Pins,
     standing: Standing,
     watcher: Watcher,
+    pressure: Pressure,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
     chain = instrument.exchange, instrument.symbol
@@ -125,8 +133,9 @@ def _go_on(
     if standing.states:
         ingestion.restore(standing.states["ingestion"])
     watcher.stands(*ingestion.position)
-    batches = _replay(source, settings, ingestion, standing.states)
-    for batch in overlap(batches, settings.queue_batches, enabled=settings.threads > 1):
+    batches = _replay(source, settings, ingestion, standing.states, pressure)
+    enabled = settings.threads > 1
+    for batch in overlap(batches, settings.queue_batches, enabled=enabled, gate=pressure.writing):
         sink.add_quotes(batch.ingested.quotes)
         sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
         tally.add_messages(batch.ingested)
@@ -137,6 +146,7 @@ def _go_on(
             sink.commit(pins, {**batch.states, "tally": tally.state()})
             if watcher.is_stopped():
                 raise StoppedError("was stopped", file=folder, remedy="Go on with --resume")
+        pressure.relieve(sink.spill)
         done, total = batch.ingested.bytes_done, source.bytes_total
         watcher.on_progress(Progress(*chain, done, total, tally.events, sink.epochs))
     sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(pins.skips))
@@ -165,12 +175,17 @@ def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:
 
 
 def _replay(
-    source: Source, settings: Settings, ingestion: DataIngestion, states: dict[str, State]
+    source: Source,
+    settings: Settings,
+    ingestion: DataIngestion,
+    states: dict[str, State],
+    pressure: Pressure,
 ) -> Iterator[_Batch]:
     replayer = EventReplayer(source.instrument, source.rule, settings)
     if states:
         replayer.restore(states["replay"])
-    batches = overlap(_ingest(ingestion, settings), settings.queue_batches, enabled=settings.threads > 1)
+    ingested, enabled = _ingest(ingestion, settings), settings.threads > 1
+    batches = overlap(ingested, settings.queue_batches, enabled=enabled, gate=pressure.reading)
     for batch, state in batches:
         replayed = list(replayer.replay(batch.events))
         after = {"ingestion": state, "replay": replayer.state()} if state is not None else None

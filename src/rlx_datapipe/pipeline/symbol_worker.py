@@ -29,8 +29,6 @@ from rlx_datapipe.pipeline.job import (
 from rlx_datapipe.pipeline.router import SymbolRouter
 from rlx_datapipe.store.skips import add_skip
 
-_MIB = 1 << 20
-
 
 class SymbolWorker:
     """Writes one chain by a process of its own, and starts it again from its checkpoint when it dies.
@@ -136,10 +134,10 @@ class SymbolWorker:
 
     def _look_after(self, child: Child, now: float) -> None:
         """End a process that holds too much memory, or that neither comes on nor reads."""
-        held_bytes, limit_mb = child.memory_bytes(), self._settings.memory_mb
-        if limit_mb and held_bytes > limit_mb * _MIB:
+        held_mb, limit_mb = child.memory_bytes() // 1_000_000, self._settings.memory_max_mb
+        if limit_mb and held_mb > limit_mb:
             child.kill()
-            self._bury(now, f"held {held_bytes // _MIB} MiB, the limit is {limit_mb}", by_content=False)
+            self._bury(now, f"held {held_mb} MB of memory, the limit is {limit_mb}", by_content=False)
             return
         moved = (self._went, child.bytes_read())
         if moved != self._moved:

@@ -108,6 +108,10 @@ class DataSink:
         self.quarantine.add(rejects)
         self._unknown.add(unknown)
 
+    def spill(self) -> int:
+        """Move the rows that wait in memory for their files to the disk; their bytes. No file changes."""
+        return sum(table.spill() for table in self._tables.values())
+
     def commit(self, pins: Pins, states: Mapping[str, State], summary: dict[str, Any] | None = None) -> None:
         """Publish the epoch: data files of all tables, then the checkpoint, then the logs, ``events`` last.
 

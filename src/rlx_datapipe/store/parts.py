@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ ROW_GROUP_ROWS = 131_072
 _STATISTICS = ("event_id", "from_event_id", "update_id", "origin_time", "received_time", "from_time")
 _DELTA_ENCODED = ("event_id", "origin_time", "received_time", "update_id", "trade_id")
 _DICTIONARY = ("event_type", "side", "flags", "kind", "severity", "detail")
+# Less than this is not worth a file.
+SPILL_BYTES_MIN = 1_000_000
 
 
 class PartFile:
@@ -35,6 +38,7 @@ class PartFile:
         self.path = path
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
+        self._spilled = 0
         self._bounds: dict[str, list[int]] = {}
         self._nulls = {name: 0 for name in schema.names if name in _STATISTICS}
         self._rows = 0
@@ -49,6 +53,20 @@ class PartFile:
         self._measure(rows)
         if self._waiting_rows >= ROW_GROUP_ROWS:
             self._flush(whole_groups_only=True)
+
+    def spill(self) -> int:
+        """Move the rows that wait for their row group to the disk; their bytes, 0 if it was not worth it.
+
+        They come back as they are written out, mapped, in the same pieces: the file keeps its bytes.
+        """
+        held = self._waiting[self._spilled :]
+        size_bytes: int = sum(rows.nbytes for rows in held)
+        if size_bytes < max(1, SPILL_BYTES_MIN):
+            return 0
+        with self._or_unpublished():
+            self._waiting[self._spilled :] = [_moved_to_disk(held, spill_path(self.path))]
+        self._spilled = len(self._waiting)
+        return size_bytes
 
     def close(self) -> None:
         """Write the rest and publish the file."""
@@ -66,7 +84,7 @@ class PartFile:
 
     def _flush(self, *, whole_groups_only: bool) -> None:
         rows = pa.concat_tables(self._waiting) if self._waiting else None
-        self._waiting, self._waiting_rows = [], 0
+        self._waiting, self._waiting_rows, self._spilled = [], 0, 0
         while rows is not None and rows.num_rows:
             if rows.num_rows < ROW_GROUP_ROWS and whole_groups_only:
                 self._waiting, self._waiting_rows = [rows], rows.num_rows
@@ -75,11 +93,16 @@ class PartFile:
             rows = rows.slice(ROW_GROUP_ROWS)
 
     def _write(self, rows: pa.Table) -> None:
-        with ExitStack() as unless_written:
-            # An error leaves by way of `publishing`, which removes the file and tells what happened.
-            unless_written.push(self._open)
+        with self._or_unpublished():
             self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-            unless_written.pop_all()
+
+    @contextmanager
+    def _or_unpublished(self) -> Iterator[None]:
+        with ExitStack() as unless_done:
+            # An error leaves by way of `publishing`, which removes the file and tells what happened.
+            unless_done.push(self._open)
+            yield
+            unless_done.pop_all()
 
     def _measure(self, rows: pa.Table) -> None:
         self._rows += rows.num_rows
@@ -91,6 +114,26 @@ class PartFile:
                 low, high = int(values.min()), int(values.max())
                 known = self._bounds.setdefault(name, [low, high])
                 known[:] = min(low, known[0]), max(high, known[1])
+
+
+def spill_path(path: Path) -> Path:
+    """Where the waiting rows of a part go for a moment; recovery knows the name as that of a leftover."""
+    return path.with_name(f".{path.stem}.spill{path.suffix}.partial")
+
+
+def _moved_to_disk(waiting: list[pa.Table], path: Path) -> pa.Table:
+    """The same rows in the same pieces, mapped from a file that has no name any more.
+
+    Without a name nothing has to be cleaned up: its space is free when the rows are. Never synced: after a
+    crash its epoch is redone.
+    """
+    try:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, waiting[0].schema) as writer:
+            for rows in waiting:
+                writer.write_table(rows)
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

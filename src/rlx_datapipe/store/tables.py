@@ -63,6 +63,10 @@ class ChainTable:
                 )
             self._part.append(rows.slice(start, stop - start))
 
+    def spill(self) -> int:
+        """Move rows that wait in memory to the disk, where that is worth it; their bytes."""
+        return self._part.spill() if self._part is not None else 0
+
     def close_files(self) -> tuple[list[AddAction | RemoveAction], tuple[FileRecord, ...]]:
         """Publish what was appended since the last call; the log entries to commit, and the files."""
         self._close_part()

@@ -1,0 +1,37 @@
+"""What memory this process holds, and giving back what it does not need."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlx_datapipe.core import memory
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_it_follows_what_is_held() -> None:
+    before = memory.resident_bytes()
+    held = np.ones(8_000_000)
+    during = memory.resident_bytes()
+    assert during - before > 0.9 * held.nbytes
+    del held
+    memory.drop_caches()
+    assert memory.resident_bytes() - before < 0.5 * (during - before)
+
+
+def test_without_proc_the_peak_stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "_STATM", tmp_path / "absent")
+    assert memory.resident_bytes() == memory.peak_bytes() > 10_000_000
+
+
+@pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
+def test_the_peak_has_one_unit_on_every_platform(
+    platform: str, factor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert memory.peak_bytes() == peak * factor

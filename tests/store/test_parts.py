@@ -1,0 +1,109 @@
+"""A Parquet file in the making: the same bytes whether its rows waited in memory or on the disk."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rlx_datapipe.core.errors import OutputError
+from rlx_datapipe.store import parts
+from rlx_datapipe.store.orphans import remove_orphans
+from rlx_datapipe.store.parts import PartFile, spill_path
+
+SCHEMA = pa.schema(
+    [
+        ("event_id", pa.int64()),
+        ("price", pa.decimal128(38, 18)),
+        ("side", pa.string()),
+        ("levels", pa.list_(pa.int64())),
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROW_GROUP_ROWS", 1_000)
+    monkeypatch.setattr(parts, "SPILL_BYTES_MIN", 0)
+
+
+def stretch(first: int, count: int, dice: np.random.Generator) -> pa.Table:
+    """Rows of every kind of column, with nulls and empty lists."""
+    ids = pa.array(np.arange(first, first + count), pa.int64())
+    prices = pa.array([None if n % 7 == 0 else int(n) for n in dice.integers(0, 10**9, count)], pa.int64())
+    sides = pa.array([("buy", "sell", None)[n] for n in dice.integers(0, 3, count)], pa.string())
+    levels = pa.array([list(range(n)) for n in dice.integers(0, 5, count)], pa.list_(pa.int64()))
+    return pa.table([ids, prices.cast(pa.decimal128(38, 18)), sides, levels], schema=SCHEMA)
+
+
+def written(path: Path, spill_share: float) -> bytes:
+    rows, spills = np.random.default_rng(3), np.random.default_rng(4)
+    part, spilled, first = PartFile(path, SCHEMA), 0, 0
+    for _ in range(60):
+        count = int(rows.integers(1, 700))
+        # A slice of something larger, as the tables of a chain append them.
+        part.append(stretch(first - 5, count + 9, rows).slice(5, count))
+        first += count
+        if spills.random() < spill_share:
+            spilled += part.spill() > 0
+        assert [file.name for file in path.parent.iterdir()] == [f".{path.name}.partial"]
+    part.close()
+    assert (spilled > 10) == (spill_share > 0)
+    assert part.statistics()["numRecords"] == pq.read_metadata(path).num_rows == first
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_bytes_do_not_tell_whether_rows_were_spilled(share: float, tmp_path: Path) -> None:
+    plain = written(tmp_path / "plain" / "epoch-0.parquet", 0)
+    assert written(tmp_path / "spilled" / "epoch-0.parquet", share) == plain
+
+
+def test_rows_are_spilled_once_and_little_is_not_spilled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, rows = PartFile(tmp_path / "epoch-0.parquet", SCHEMA), stretch(0, 100, np.random.default_rng(1))
+    assert part.spill() == 0
+    part.append(rows)
+    assert [part.spill(), part.spill()] == [rows.nbytes, 0]
+    monkeypatch.setattr(parts, "SPILL_BYTES_MIN", rows.nbytes + 1)
+    part.append(rows)
+    assert part.spill() == 0
+    part.close()
+
+
+def test_spilled_rows_are_in_memory_no_more(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "epoch-0.parquet", SCHEMA)
+    before = pa.total_allocated_bytes()
+    part.append(stretch(0, 900, np.random.default_rng(1)))
+    assert pa.total_allocated_bytes() - before > 10_000
+    part.spill()
+    assert pa.total_allocated_bytes() - before < 10_000
+    part.close()
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = PartFile(tmp_path / "epoch-0.parquet", SCHEMA)
+    part.append(stretch(0, 100, np.random.default_rng(1)))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pa.ipc, "new_file", full)
+    with pytest.raises(OutputError, match="No space left"):
+        part.spill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recovery_removes_what_a_kill_left_of_a_spill(tmp_path: Path) -> None:
+    folder = tmp_path / "events" / "exchange=BINANCE" / "symbol=BTCUSDT" / "date=2024-08-09"
+    left = spill_path(folder / "epoch-0000000003.parquet")
+    folder.mkdir(parents=True)
+    left.write_bytes(b"cut off")
+    assert remove_orphans(tmp_path, "BINANCE", "BTCUSDT") == 1
+    assert not left.exists()
