@@ -17,7 +17,7 @@ from rlx_datapipe.ingestion.lake import read_lake_rows
 from rlx_datapipe.ingestion.lines import last_row, read_frames
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
-from rlx_datapipe.ingestion.sources import LAKE, Source
+from rlx_datapipe.ingestion.sources import LAKE, Source, file_bytes
 from rlx_datapipe.venues import binance
 
 NS_PER_MS = 1_000_000
@@ -165,7 +165,7 @@ class DataIngestion:
         """Count the files of a stream before the file ``end`` as read to their last byte."""
         for number in range(self._at[stream][0], end):
             if not self._is_lake:
-                self._progress[number] = self._source.files[number].stat().st_size
+                self._progress[number] = file_bytes(self._source.files[number])
             elif self._source.lake_files[number].table == self._tables[stream]:
                 self._progress[number] = self._source.lake_files[number].bytes
 
@@ -180,7 +180,7 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
     done = [0]
     for step in _capture_steps(source, settings, 0, 0):
         while len(done) <= step.file:
-            done.append(done[-1] + source.files[len(done) - 1].stat().st_size)
+            done.append(done[-1] + file_bytes(source.files[len(done) - 1]))
         yield step.parsed, done[step.file] + step.bytes
 
 

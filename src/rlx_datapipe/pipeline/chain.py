@@ -19,11 +19,12 @@ from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.pipeline.overlap import overlap
+from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink, Pins
-from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain, hash_file
+from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,15 @@ class _Batch:
 
 
 def write_chain(
-    source: Source, folder: Path, settings: Settings, on_progress: Callable[[Progress], None]
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    check_place: Callable[[], None],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write a chain to its end; its summary, and the digest of each table's rows.
+
+    ``check_place`` is called before anything is committed: that the dataset is still where it was.
 
     Raises
     ------
@@ -57,18 +64,23 @@ def write_chain(
         When what is there already can't be gone on with.
     """
     started = time.perf_counter()
-    sources = tuple(hash_file(path) for path in source.files)
+    pinned = Pinned(source.files)
     # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
     shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
-    pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER)
+    pins = Pins(pinned.files, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER)
     standing = recover(folder, source, pins)
+
+    def check() -> None:
+        check_place()
+        pinned.check()
+
     if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, on_progress)
+        summary, digests = _go_on(source, folder, settings, pins, standing, on_progress, check)
     else:
         assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
         summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
     if not chain_record(folder, source.instrument).exists():
-        finish_chain(folder, ChainManifest(source.instrument, source.format, sources, summary))
+        finish_chain(folder, ChainManifest(source.instrument, source.format, pinned.files, summary))
     crash_point("chain recorded")
     elapsed = time.perf_counter() - started
     return {**summary, "events_per_second": round(summary["events"] / elapsed)}, digests
@@ -81,6 +93,7 @@ def _go_on(
     pins: Pins,
     standing: Standing,
     on_progress: Callable[[Progress], None],
+    check: Callable[[], None],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
     sink, tally = DataSink(folder, instrument), Tally()
@@ -98,6 +111,7 @@ def _go_on(
             tally.add_events(replayed)
             sink.add(replayed)
         if batch.states is not None:
+            check()
             sink.commit(pins, {**batch.states, "tally": tally.state()})
         done = batch.ingested.bytes_done
         on_progress(Progress(instrument.exchange, instrument.symbol, done, source.bytes_total, tally.events))
@@ -109,6 +123,7 @@ def _go_on(
         "rows": sink.rows,
         "quarantined": sink.quarantine.counts.total(),
     }
+    check()
     sink.commit(pins, {}, {"summary": summary, "digests": sink.digests})
     return summary, sink.digests
 

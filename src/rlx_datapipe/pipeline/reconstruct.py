@@ -14,6 +14,7 @@ from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.chain import Progress, write_chain
+from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
@@ -60,7 +61,10 @@ def reconstruct(
     ------
     SourceError, OptionError, OutputError, DatasetError
         With one sentence that says what to do.
+    StoppedError
+        When the system refuses to write in the middle; `resume` goes on once it doesn't.
     """
+    require_handles()
     settings = settings or Settings()
     started = time.perf_counter()
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
@@ -72,9 +76,9 @@ def reconstruct(
     start_dataset(folder, WRITER, settings, planned, resume=resume)
     digests: dict[str, str] = {}
     chains = []
-    with locked(folder):
+    with locked(folder) as check_place, resumable(folder):
         for source in found:
-            summary, tables = write_chain(source, folder, settings, on_progress)
+            summary, tables = write_chain(source, folder, settings, on_progress, check_place)
             instrument = source.instrument
             digests.update(
                 {digest_name(t, instrument.exchange, instrument.symbol): tables[t] for t in TABLES}

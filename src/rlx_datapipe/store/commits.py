@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import COMMIT_KEY, log_damaged
+from rlx_datapipe.store.tables import COMMIT_KEY, log_damaged, open_log
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +103,7 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
 def _log(dataset: Path) -> list[str]:
     """Our part of each version of the log of ``events``, oldest first."""
     try:
-        history = DeltaTable(table_folder(dataset, "events").as_uri()).history()
+        history = open_log(table_folder(dataset, "events")).history()
     except TableNotFoundError:
         return []
     except (DeltaError, OSError) as error:

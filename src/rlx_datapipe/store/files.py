@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.errors import OutputError
+from rlx_datapipe.core.errors import OutputError, UnwritableError
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -69,13 +70,15 @@ def file_digest(path: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[Callable[[], None]]:
     """Hold a folder against other writers; the lock goes with the process, however it ends.
+
+    Gives a check to be called before anything is committed: that this is still the folder that is held.
 
     Raises
     ------
     OutputError
-        When another process holds it, or the folder can't be written.
+        When another process holds it, or the folder can't be written; by the check, when it was removed.
     """
     path = folder / ".lock"
     try:
@@ -89,16 +92,45 @@ def locked(folder: Path) -> Iterator[None]:
             raise OutputError(
                 "is being written by another process", file=folder, remedy="Wait for it to end, or stop it"
             ) from error
-        yield
+
+        def check() -> None:
+            try:
+                same = os.path.samestat(path.stat(), os.fstat(file.fileno()))
+            except FileNotFoundError:
+                same = False
+            except OSError as error:
+                raise unwritable(folder, error) from error
+            if not same:
+                raise removed(folder)
+
+        yield check
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
+def unwritable(path: Path, error: Exception) -> UnwritableError:
     """The error for an output that the system refuses to write."""
-    return OutputError(
-        f"can't be written ({error.strerror or error})",
+    return UnwritableError(
+        f"can't be written ({system_reason(error)})",
         file=path,
         remedy="Choose a folder that you may write to, with enough space, by --out",
     )
+
+
+def removed(folder: Path) -> OutputError:
+    """The error for a dataset that somebody took away while it was being written."""
+    return OutputError(
+        "was removed or replaced while it was being written",
+        file=folder,
+        remedy="Put it back and go on with --resume, or reconstruct in a new folder",
+    )
+
+
+def system_reason(error: Exception) -> str:
+    """What the system said, in its own words; libraries wrap that in several lines of theirs."""
+    if isinstance(error, OSError) and error.strerror and "errno" not in error.strerror:
+        return error.strerror
+    if number := re.search(r"(?:os error|errno) (\d+)", str(error)):
+        return os.strerror(int(number[1]))
+    return str(error).partition("\n")[0]
 
 
 def _discard(path: Path) -> None:
