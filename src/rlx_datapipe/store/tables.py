@@ -151,6 +151,8 @@ def log_damaged(dataset: Path, table: str, error: Exception) -> DatasetError:
 
 def _make_durable(table: DeltaTable, folder: Path) -> None:
     # delta-rs does not sync its log: an entry that a power cut can take back is no commit.
+    # A table does not know of the entry that was just added to it until it looks again.
+    table.update_incremental()
     log = folder / "_delta_log"
     entry = log / f"{table.version():020d}.json"
     try:
