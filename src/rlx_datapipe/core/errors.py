@@ -69,6 +69,10 @@ class OutputError(DatapipeError):
     """Raised when the output can't be written."""
 
 
+class UnwritableError(OutputError):
+    """Raised when the system refuses to write: no room, no right, no file handle, a broken disk."""
+
+
 class StoppedError(DatapipeError):
     """Raised when a run was stopped from outside before its end."""
 

@@ -20,7 +20,7 @@ from rlx_datapipe.ingestion.lines import last_row, read_frames
 from rlx_datapipe.ingestion.mixed import Taken, share_out
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
-from rlx_datapipe.ingestion.sources import LAKE, Source
+from rlx_datapipe.ingestion.sources import LAKE, Source, file_bytes
 from rlx_datapipe.venues import binance
 
 NS_PER_MS = 1_000_000
@@ -200,7 +200,7 @@ class DataIngestion:
         """Count the files of a stream before the file ``end`` as read to their last byte."""
         for number in range(self._at[stream][0], end):
             if not self._is_lake:
-                self._progress[number] = self._source.files[number].stat().st_size
+                self._progress[number] = file_bytes(self._source.files[number])
             elif self._source.lake_files[number].table == self._tables[stream]:
                 self._progress[number] = self._source.lake_files[number].bytes
 
@@ -240,7 +240,7 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
     done = [0]
     for step in DataIngestion(source, settings)._capture_steps(0, 0):
         while len(done) <= step.file:
-            done.append(done[-1] + source.files[len(done) - 1].stat().st_size)
+            done.append(done[-1] + file_bytes(source.files[len(done) - 1]))
         yield step.parsed, done[step.file] + step.bytes
 
 

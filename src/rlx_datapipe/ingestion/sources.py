@@ -50,7 +50,21 @@ class Source:
     @property
     def bytes_total(self) -> int:
         """Size of all files."""
-        return sum(path.stat().st_size for path in self.files)
+        return sum(file_bytes(path) for path in self.files)
+
+
+def file_bytes(path: Path) -> int:
+    """Size of a file that is being read.
+
+    Raises
+    ------
+    SourceError
+        When it can't be reached any more.
+    """
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise SourceError(f"can't be read ({error.strerror or error})", file=path) from error
 
 
 @dataclass(frozen=True)

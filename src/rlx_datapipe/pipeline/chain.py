@@ -23,12 +23,13 @@ from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import Begin, DataIngestion, Ingested, Take
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.pipeline.overlap import overlap
+from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink, Pins
 from rlx_datapipe.store.layout import readable
-from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain, hash_file
+from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain
 from rlx_datapipe.store.skips import read_skips
 
 
@@ -55,7 +56,8 @@ class Watcher:
     """Who watches over the writing of a chain.
 
     ``on_progress`` is called after each batch; ``stands`` is told the file and row behind which recordings
-    are read on, ``begin`` the rows that are worked on next; ``is_stopped`` is asked after each commit.
+    are read on, ``begin`` the rows that are worked on next; ``is_stopped`` is asked after each commit,
+    ``check_place`` before it whether the dataset is still where it was.
     ``take`` gives the steps of a recording in place of its file; ``pressure`` can be asked for its rungs.
     """
 
@@ -63,6 +65,7 @@ class Watcher:
     stands: Callable[[int, int], None] = lambda *_: None
     begin: Begin = lambda *_: None
     is_stopped: Callable[[], bool] = lambda: False
+    check_place: Callable[[], None] = lambda: None
     take: Take | None = None
     pressure: Pressure | None = None
 
@@ -81,8 +84,6 @@ def write_chain(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write a chain to its end; its summary, and the digest of each table's rows.
 
-    Who gives the ``pressure`` can ask it for its rungs meanwhile.
-
     Raises
     ------
     DatasetError
@@ -92,19 +93,24 @@ def write_chain(
     """
     started = time.perf_counter()
     pressure = watcher.pressure or Pressure(settings)
-    sources = tuple(hash_file(path) for path in source.files)
+    pinned = Pinned(source.files)
     # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
     shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
     skips = read_skips(folder, source.instrument.exchange, source.instrument.symbol)
-    pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER, skips)
+    pins = Pins(pinned.files, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER, skips)
     standing = recover(folder, source, pins)
+
+    def check() -> None:
+        watcher.check_place()
+        pinned.check()
+
     if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, watcher, pressure)
+        summary, digests = _go_on(source, folder, settings, pins, standing, watcher, pressure, check)
     else:
         assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
         summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
     if not chain_record(folder, source.instrument).exists():
-        finish_chain(folder, ChainManifest(source.instrument, source.format, sources, summary))
+        finish_chain(folder, ChainManifest(source.instrument, source.format, pinned.files, summary))
     crash_point("chain recorded")
     elapsed = time.perf_counter() - started
     # Told, but never written: what is here depends on the machine and the moment.
@@ -120,6 +126,7 @@ def _go_on(
     standing: Standing,
     watcher: Watcher,
     pressure: Pressure,
+    check: Callable[[], None],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
     chain = instrument.exchange, instrument.symbol
@@ -143,6 +150,7 @@ def _go_on(
             tally.add_events(replayed)
             sink.add(replayed)
         if batch.states is not None:
+            check()
             sink.commit(pins, {**batch.states, "tally": tally.state()})
             if watcher.is_stopped():
                 raise StoppedError("was stopped", file=folder, remedy="Go on with --resume")
@@ -158,6 +166,7 @@ def _go_on(
         "rows": sink.rows,
         "quarantined": sink.quarantine.counts.total(),
     }
+    check()
     sink.commit(pins, {}, {"summary": summary, "digests": sink.digests})
     return summary, sink.digests
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,11 +10,13 @@ from typing import Any
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.memory import peak_bytes
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.chain import Progress, Watcher, write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
+from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
@@ -66,9 +67,12 @@ def reconstruct(
     ------
     SourceError, OptionError, OutputError, DatasetError
         With one sentence that says what to do.
+    StoppedError
+        When the system refuses to write in the middle; `resume` goes on once it doesn't.
     """
     if workers < 0:
         raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
+    require_handles()
     settings = settings or Settings()
     started = time.perf_counter()
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
@@ -78,12 +82,12 @@ def reconstruct(
     folder = Path(out)
     planned = [f"{source.instrument.exchange}/{source.instrument.symbol}" for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
-    with locked(folder):
+    with locked(folder) as check_place, resumable(folder):
         if workers:
             done = ProcessManager(found, folder, settings, workers, on_progress).run()
             written = [(chain.summary, chain.digests) for chain in done]
         else:
-            watcher = Watcher(on_progress)
+            watcher = Watcher(on_progress, check_place=check_place)
             written = [write_chain(source, folder, settings, watcher) for source in found]
     digests: dict[str, str] = {}
     for source, (_, tables) in zip(found, written, strict=True):
@@ -108,7 +112,6 @@ _SUMMED = (
 def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: float) -> dict[str, Any]:
     """The result of a run over all its chains."""
     total = {name: sum(chain[name] for chain in chains) for name in _SUMMED}
-    own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     by_type: Counter[str] = Counter()
     for chain in chains:
         by_type.update(chain["events_by_type"])
@@ -119,6 +122,6 @@ def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: f
         "events_by_type": dict(by_type),
         "elapsed_seconds": round(elapsed, 3),
         "events_per_second": round(total["events"] / elapsed) if elapsed else 0,
-        "peak_memory_bytes": max([own_bytes, *(chain.get("peak_memory_bytes", 0) for chain in chains)]),
+        "peak_memory_bytes": max([peak_bytes(), *(chain.get("peak_memory_bytes", 0) for chain in chains)]),
         "chains": chains,
     }

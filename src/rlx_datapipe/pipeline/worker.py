@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import sys
 import threading
@@ -12,6 +11,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
+from rlx_datapipe.core.memory import peak_bytes
 from rlx_datapipe.pipeline.chain import Progress, Watcher, write_chain
 from rlx_datapipe.pipeline.job import (
     Begins,
@@ -26,6 +26,7 @@ from rlx_datapipe.pipeline.job import (
     encode,
 )
 from rlx_datapipe.pipeline.router import Fed
+from rlx_datapipe.pipeline.stopping import resumable
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import slug
 
@@ -57,25 +58,23 @@ def _write(job: Job, telling: int, feed: int, stopped: threading.Event) -> None:
     def on_progress(progress: Progress) -> None:
         tell(Went(progress.bytes_done, progress.events, progress.epochs))
 
-    take = Fed(Connection(feed), job.source, job.settings) if feed >= 0 else None
-    watcher = Watcher(
-        on_progress=on_progress,
-        stands=lambda file, row: tell(Stands(file, row)),
-        begin=lambda file, first, last: tell(Begins(file, first, last)),
-        is_stopped=stopped.is_set,
-        take=take,
-    )
     name = f".lock-{slug(instrument.exchange)}+{slug(instrument.symbol)}"
     try:
-        with locked(job.dataset, name, patience_s=_PATIENCE_S):
+        with locked(job.dataset, name, patience_s=_PATIENCE_S) as check_place, resumable(job.dataset):
+            watcher = Watcher(
+                on_progress=on_progress,
+                stands=lambda file, row: tell(Stands(file, row)),
+                begin=lambda file, first, last: tell(Begins(file, first, last)),
+                is_stopped=stopped.is_set,
+                check_place=check_place,
+                take=Fed(Connection(feed), job.source, job.settings) if feed >= 0 else None,
+            )
             summary, digests = write_chain(job.source, job.dataset, job.settings, watcher)
-    except StoppedError:
-        tell(Halted())
     except DatapipeError as error:
-        tell(Failed.by(error))
+        halted = isinstance(error, StoppedError) and stopped.is_set()
+        tell(Halted() if halted else Failed.by(error))
     else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        tell(Done({**summary, "peak_memory_bytes": peak}, digests))
+        tell(Done({**summary, "peak_memory_bytes": peak_bytes()}, digests))
 
 
 def _die_with(parent: int) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
@@ -16,7 +15,7 @@ from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import COMMIT_KEY, data_files, last_epoch, log_damaged
+from rlx_datapipe.store.tables import COMMIT_KEY, data_files, last_epoch, log_damaged, open_log
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +133,7 @@ def _log(dataset: Path) -> list[str]:
     folder = table_folder(dataset, "events")
     found = []
     try:
-        for number in range(DeltaTable(folder.as_uri()).version() + 1):
+        for number in range(open_log(folder).version() + 1):
             for line in (folder / "_delta_log" / f"{number:020d}.json").read_bytes().splitlines():
                 info = msgspec.json.decode(line, type=_Action).info
                 if info is not None and info.told is not None:

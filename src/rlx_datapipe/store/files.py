@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.errors import OutputError
+from rlx_datapipe.core.errors import OutputError, UnwritableError
 
 _LOCK_POLL_S = 0.05
 
@@ -78,15 +80,16 @@ def file_digest(path: Path) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Iterator[None]:
+def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Iterator[Callable[[], None]]:
     """Hold a folder against other writers; the lock goes with the process, however it ends.
 
-    ``name`` is that of the lock; one that is held is waited for as long as ``patience_s`` says.
+    ``name`` is that of the lock; one that is held is waited for as long as ``patience_s`` says. Gives a check
+    to be called before anything is committed: that this is still the folder that is held.
 
     Raises
     ------
     OutputError
-        When another process holds it, or the folder can't be written.
+        When another process holds it, or the folder can't be written; by the check, when it was removed.
     """
     path = folder / name
     try:
@@ -106,7 +109,7 @@ def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Ite
             time.sleep(_LOCK_POLL_S)
         _tell_holder(file.fileno(), str(os.getpid()))
         try:
-            yield
+            yield partial(_check_held, folder, path, file.fileno())
         finally:
             _tell_holder(file.fileno(), "")
 
@@ -134,13 +137,42 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
+def _check_held(folder: Path, path: Path, descriptor: int) -> None:
+    try:
+        same = os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        same = False
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    if not same:
+        raise removed(folder)
+
+
+def unwritable(path: Path, error: Exception) -> UnwritableError:
     """The error for an output that the system refuses to write."""
-    return OutputError(
-        f"can't be written ({error.strerror or error})",
+    return UnwritableError(
+        f"can't be written ({system_reason(error)})",
         file=path,
         remedy="Choose a folder that you may write to, with enough space, by --out",
     )
+
+
+def removed(folder: Path) -> OutputError:
+    """The error for a dataset that somebody took away while it was being written."""
+    return OutputError(
+        "was removed or replaced while it was being written",
+        file=folder,
+        remedy="Put it back and go on with --resume, or reconstruct in a new folder",
+    )
+
+
+def system_reason(error: Exception) -> str:
+    """What the system said, in its own words; libraries wrap that in several lines of theirs."""
+    if isinstance(error, OSError) and error.strerror and "errno" not in error.strerror:
+        return error.strerror
+    if number := re.search(r"(?:os error|errno) (\d+)", str(error)):
+        return os.strerror(int(number[1]))
+    return str(error).partition("\n")[0]
 
 
 def _discard(path: Path) -> None:

@@ -42,9 +42,11 @@ class PartFile:
         self._bounds: dict[str, list[int]] = {}
         self._nulls = {name: 0 for name in schema.names if name in _STATISTICS}
         self._rows = 0
-        self._open = ExitStack()
-        temporary = self._open.enter_context(publishing(path, adopt=adopt))
-        self._writer = self._open.enter_context(_writer(temporary, schema))
+        with ExitStack() as begun:
+            # The writer writes as soon as it is made; its error, too, leaves by way of `publishing`.
+            temporary = begun.enter_context(publishing(path, adopt=adopt))
+            self._writer = begun.enter_context(_writer(temporary, schema))
+            self._open = begun.pop_all()
 
     def append(self, rows: pa.Table) -> None:
         """Add rows; whole row groups go to the file."""

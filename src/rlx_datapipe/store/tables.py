@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +16,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.errors import DatasetError, OutputError
+from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, stored_schema
-from rlx_datapipe.store.files import FileRecord, file_digest, sync
+from rlx_datapipe.store.files import FileRecord, file_digest, sync, system_reason, unwritable
 from rlx_datapipe.store.layout import partition_folder, table_folder
 from rlx_datapipe.store.parts import PartFile
 
@@ -107,7 +108,9 @@ class ChainTable:
             return
         transaction = Transaction(app_id=f"{self.exchange}/{self.symbol}", version=epoch)
         try:
-            table = create_table(self._folder, self.table)
+            # A log that had entries and is gone is not begun anew: the epochs in it would be missing.
+            begun = self.committed >= 0
+            table = open_log(self._folder) if begun else create_table(self._folder, self.table)
             table.create_write_transaction(
                 actions,
                 mode="append",
@@ -119,11 +122,7 @@ class ChainTable:
             )
             _make_durable(table, self._folder)
         except (DeltaError, OSError) as error:
-            raise OutputError(
-                f"can't be written ({_first_line(error)})",
-                file=self._folder,
-                remedy="Choose another folder by --out",
-            ) from error
+            raise unwritable(self._folder, error) from error
         self.committed = epoch
         crash_point("table committed")
 
@@ -137,9 +136,7 @@ def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
         When the log is damaged.
     """
     try:
-        version = DeltaTable(table_folder(dataset, table).as_uri()).transaction_version(
-            f"{exchange}/{symbol}"
-        )
+        version = open_log(table_folder(dataset, table)).transaction_version(f"{exchange}/{symbol}")
     except TableNotFoundError:
         return -1
     except (DeltaError, OSError) as error:
@@ -150,7 +147,7 @@ def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
 def log_damaged(dataset: Path, table: str, error: Exception) -> DatasetError:
     """The error for a log of a table that can't be read."""
     missing = _missing_entry(table_folder(dataset, table) / "_delta_log")
-    reason = _first_line(error) if missing is None else f"entry {missing} is missing"
+    reason = system_reason(error) if missing is None else f"entry {missing} is missing"
     return DatasetError(
         f"the log of table {table!r} can't be read ({reason})",
         file=dataset,
@@ -166,16 +163,37 @@ def _missing_entry(log: Path) -> int | None:
 
 def _make_durable(table: DeltaTable, folder: Path) -> None:
     # delta-rs does not sync its log: an entry that a power cut can take back is no commit.
+    # A table does not know of the entry that was just added to it until it looks again.
+    table.update_incremental()
     log = folder / "_delta_log"
-    sync(log / f"{table.version():020d}.json")
-    for path in (log, folder, folder.parent):
-        sync(path)
+    entry = log / f"{table.version():020d}.json"
+    try:
+        for path in (entry, log, folder, folder.parent):
+            sync(path)
+    except OSError:
+        # After a failed sync nothing tells what is on the disk: not written, then, and redone on resuming.
+        with suppress(OSError):
+            entry.unlink()
+        raise
+
+
+def open_log(folder: Path) -> DeltaTable:
+    """Open the Delta table in ``folder``.
+
+    Raises
+    ------
+    TableNotFoundError
+        When it has no entry: a stop may come between the folder of a log and the first entry in it.
+    """
+    if not any((folder / "_delta_log").glob("*.json")):
+        raise TableNotFoundError(f"no log in {folder}")
+    return DeltaTable(folder.as_uri())
 
 
 def create_table(folder: Path, table: str) -> DeltaTable:
     """Open the Delta table in ``folder``; made empty if it is not there."""
     try:
-        return DeltaTable(folder.as_uri())
+        return open_log(folder)
     except TableNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
         made = DeltaTable.create(
@@ -228,7 +246,7 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
     """
     folder = table_folder(dataset, table)
     try:
-        delta = DeltaTable(folder.as_uri())
+        delta = open_log(folder)
         actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
     except TableNotFoundError as error:
         raise DatasetError(
