@@ -11,7 +11,8 @@ from rlx_datapipe.core.config import Settings, load_settings
 from rlx_datapipe.core.errors import OptionError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
-NO_MATTER = {"batch_rows", "threads", "queue_batches"}
+ALARMS = {"alarm_drift_ms", "alarm_gap_share", "alarm_best_price_error"}
+NO_MATTER = {"batch_rows", "threads", "queue_batches", *ALARMS}
 
 
 def test_what_is_given_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

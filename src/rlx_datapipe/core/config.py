@@ -17,6 +17,17 @@ Levels = Annotated[int, msgspec.Meta(ge=1, le=5_000)]
 # As nanoseconds they fit into int64, with room for a date beside them.
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+_NOT_SHAPING = (
+    "batch_rows",
+    "threads",
+    "queue_batches",
+    "alarm_drift_ms",
+    "alarm_gap_share",
+    "alarm_best_price_error",
+)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,8 +53,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Events between two full books in ``keyframes``.
     epoch_events
         Events after which the tables are committed, and the counted quality records closed.
+    epoch_s
+        Seconds of input, by the times of its events, after which the tables are committed if fewer events
+        came.
     line_bytes_max
         Longest line accepted in a capture.
+    alarm_drift_ms, alarm_gap_share, alarm_best_price_error
+        Thresholds of the alarms: how far the clocks may move against each other, the share of the data that
+        may be missing, the relative error of best prices (root mean square). They never change the tables.
     """
 
     batch_rows: Positive = 16_384
@@ -56,12 +73,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     books_levels: Levels = 20
     keyframe_events: Positive = 250_000
     epoch_events: Positive = 1_000_000
+    epoch_s: Seconds = 300
     line_bytes_max: Positive = 64 * 1024 * 1024
+    alarm_drift_ms: Milliseconds = 1_000
+    alarm_gap_share: Share = 0.001
+    alarm_best_price_error: Share = 0.001
 
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""
         shaping = msgspec.structs.asdict(self)
-        for name in ("batch_rows", "threads", "queue_batches"):
+        for name in _NOT_SHAPING:
             del shaping[name]
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 

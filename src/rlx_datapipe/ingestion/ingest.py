@@ -21,6 +21,9 @@ from rlx_datapipe.ingestion.sources import LAKE, Source
 from rlx_datapipe.venues import binance
 
 NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+_BATCHES_AN_EPOCH = 4
+"""So that an epoch, which ends with a batch, lasts at most a quarter longer than ``epoch_s``."""
 _FILE_BITS = 40
 _AHEAD = "origin time lies further ahead of the receive time than any clock error explains"
 
@@ -189,7 +192,9 @@ def _capture_steps(source: Source, settings: Settings, start_file: int, start_ro
     market = binance.MARKETS[source.format]
     for number, path in list(enumerate(source.files))[start_file:]:
         begin = start_row if number == start_file else 0
-        batches = read_frames(path, settings.batch_rows, settings.line_bytes_max, start_row=begin)
+        batches = read_frames(
+            path, settings.batch_rows, settings.line_bytes_max, start_row=begin, span_ns=_span_ns(settings)
+        )
         for frames, rejects, consumed in batches:
             row = last_row(frames, rejects)
             parsed = binance.parse(frames, path.name, source.instrument, market, source.trades)
@@ -208,10 +213,17 @@ def _table_steps(
         if file.table != table:
             continue
         begin = start_row if number == start_file else 0
-        for parsed, row in read_lake_rows(file, source.instrument, settings.batch_rows, begin):
+        for parsed, row in read_lake_rows(
+            file, source.instrument, settings.batch_rows, begin, _span_ns(settings)
+        ):
             _refuse_future(parsed, str(file.path), settings)
             _number(parsed, number)
             yield _Step(parsed, number, row, file.bytes * row // max(file.rows, row))
+
+
+def _span_ns(settings: Settings) -> int:
+    """How much time a batch may span: a quiet market is cut by time, not by rows alone."""
+    return settings.epoch_s * NS_PER_S // _BATCHES_AN_EPOCH
 
 
 def _number(parsed: Parsed, file: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -233,9 +234,12 @@ def read_lake(
 
 
 def read_lake_rows(
-    file: LakeFile, instrument: Instrument, batch_rows: int, start_row: int
+    file: LakeFile, instrument: Instrument, batch_rows: int, start_row: int, span_ns: int = 1 << 62
 ) -> Iterator[tuple[Parsed, int]]:
-    """As `read_lake`, each batch with the number of rows up to its end: the ``start_row`` to go on from."""
+    """As `read_lake`, each batch with the number of rows up to its end: the ``start_row`` to go on from.
+
+    A batch is also cut where its origin times pass a multiple of ``span_ns``.
+    """
     if batch_rows < 1:
         raise ValueError("batch_rows must be 1 or more")
     rows_at_once = max(1, batch_rows // (2 * LEVELS)) if file.table == BOOK else batch_rows
@@ -255,7 +259,8 @@ def read_lake_rows(
         done = start_row
         names = (file.exchange, file.symbol)
         batches = read_batches(parquet, layout, file.path, names, rows_at_once, start_row)
-        for rows in _whole_messages(batches, file):
+        whole = _whole_messages(batches, file)
+        for rows in (part for some in whole for part in _cut_by_time(some, file, span_ns)):
             parsed = rows_to_parsed(file.table, rows, done + 1, name, instrument)
             done += rows.num_rows
             yield parsed, done
@@ -287,6 +292,22 @@ def _whole_messages(batches: Iterator[pa.Table], file: LakeFile) -> Iterator[pa.
             )
     if held:
         yield pa.concat_tables(held)
+
+
+def _cut_by_time(rows: pa.Table, file: LakeFile, span_ns: int) -> Iterator[pa.Table]:
+    """The same rows, cut where their times first pass a multiple of ``span_ns`` and a message begins.
+
+    A cut depends on the rows behind the cut before it alone, so that a reader which goes on from one finds
+    the same ones again.
+    """
+    spans = np.maximum.accumulate(integers(rows["timestamp"]) // span_ns)
+    cuts = np.flatnonzero(np.diff(spans)) + 1
+    if len(cuts) and file.table == DELTAS:
+        starts = np.append(group_starts(integers(rows["sequence_number"])), rows.num_rows)
+        cuts = np.unique(starts[np.searchsorted(starts, cuts)])
+    for start, stop in itertools.pairwise([0, *cuts.tolist(), rows.num_rows]):
+        if stop > start:
+            yield rows.slice(start, stop - start)
 
 
 def _continues(held: pa.Table, batch: pa.Table) -> bool:

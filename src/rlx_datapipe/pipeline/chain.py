@@ -13,17 +13,22 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.crash import crash_point
+from rlx_datapipe.core.event import NONE, Field
 from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.pipeline.alarms import Alarms
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.recovery import Standing, recover
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink, Pins
+from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain, hash_file
+
+NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,15 @@ class _Batch:
 
 
 def write_chain(
-    source: Source, folder: Path, settings: Settings, on_progress: Callable[[Progress], None]
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+    provider: PipelineStateProvider | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write a chain to its end; its summary, and the digest of each table's rows.
+
+    ``provider`` keeps the states of the stages after each epoch; by default in checkpoints in the dataset.
 
     Raises
     ------
@@ -61,9 +72,10 @@ def write_chain(
     # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
     shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
     pins = Pins(sources, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER)
-    standing = recover(folder, source, pins)
+    provider = provider or CheckpointManager(folder, source.instrument.exchange, source.instrument.symbol)
+    standing = recover(folder, source, pins, provider)
     if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, on_progress)
+        summary, digests = _go_on(source, folder, settings, pins, standing, provider, on_progress)
     else:
         assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
         summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
@@ -80,13 +92,15 @@ def _go_on(
     settings: Settings,
     pins: Pins,
     standing: Standing,
+    provider: PipelineStateProvider,
     on_progress: Callable[[Progress], None],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     instrument = source.instrument
-    sink, tally = DataSink(folder, instrument), Tally()
+    sink, tally, alarms = DataSink(folder, instrument, provider), Tally(), Alarms(instrument, settings)
     if standing.commit is not None:
         sink.restore(standing.states["sink"], standing.commit)
         tally.restore(standing.states["tally"])
+        alarms.restore(standing.states["alarms"])
     else:
         sink.begin()
     batches = _replay(source, settings, standing.states)
@@ -96,9 +110,11 @@ def _go_on(
         tally.add_messages(batch.ingested)
         for replayed in batch.replayed:
             tally.add_events(replayed)
+            alarms.add(replayed)
             sink.add(replayed)
         if batch.states is not None:
-            sink.commit(pins, {**batch.states, "tally": tally.state()})
+            alarms.judge()
+            sink.commit(pins, {**batch.states, "tally": tally.state(), "alarms": alarms.state()})
         done = batch.ingested.bytes_done
         on_progress(Progress(instrument.exchange, instrument.symbol, done, source.bytes_total, tally.events))
     sink.add_quality(sink.quarantine.records() + tally.set_aside())
@@ -108,6 +124,7 @@ def _go_on(
         **tally.told(),
         "rows": sink.rows,
         "quarantined": sink.quarantine.counts.total(),
+        "findings": alarms.finish(),
     }
     sink.commit(pins, {}, {"summary": summary, "digests": sink.digests})
     return summary, sink.digests
@@ -130,14 +147,20 @@ def _ingest(
 ) -> Iterator[tuple[Ingested, State | None]]:
     """Batches, and with those that end an epoch the state of the ingestion behind them.
 
-    An epoch ends with the first batch by which ``epoch_events`` have come since the last: by the input alone.
+    An epoch ends with the first batch by which ``epoch_events`` have come since the last, or by which they
+    span ``epoch_s``: by the input alone.
     """
     ingestion = DataIngestion(source, settings)
     if states:
         ingestion.restore(states["ingestion"])
-    since = 0
+    since, began, newest = 0, NONE, NONE
     for batch in ingestion:
-        since += batch.events.shape[1]
-        ends = since >= settings.epoch_events
+        times = batch.events[Field.ORDER_TIME]
+        if len(times):
+            since += len(times)
+            began = int(times[0]) if began == NONE else began
+            newest = max(newest, int(times.max()))
+        ends = since >= settings.epoch_events or newest - began >= settings.epoch_s * NS_PER_S
         yield batch, ingestion.state() if ends else None
-        since = 0 if ends else since
+        if ends:
+            since, began, newest = 0, NONE, NONE

@@ -53,8 +53,9 @@ def reconstruct(
     Returns
     -------
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
-    ``events_per_second``, ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and
-    the same per chain in ``chains``.
+    ``findings`` (alarms: drift and gaps beyond their thresholds), ``events_per_second``,
+    ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and the same per chain in
+    ``chains``.
 
     Raises
     ------
@@ -109,6 +110,11 @@ def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: f
         "events_by_type": dict(by_type),
         "elapsed_seconds": round(elapsed, 3),
         "events_per_second": round(total["events"] / elapsed) if elapsed else 0,
+        "findings": [
+            {"exchange": chain["exchange"], "symbol": chain["symbol"], **finding}
+            for chain in chains
+            for finding in chain["findings"]
+        ],
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "chains": chains,
     }
