@@ -62,7 +62,7 @@ def told(*stretches: Replayed, settings: Settings | None = None) -> dict[str, di
 
 def minutes(lags_ms: list[float]) -> Replayed:
     """Ten events a window of ten seconds, each lag for one window, with noise that only adds."""
-    seconds = [10 * w + s for w in range(len(lags_ms)) for s in range(10)]
+    seconds = [10.0 * w + s for w in range(len(lags_ms)) for s in range(10)]
     noisy = [lag + 300 * (s % 3) for lag in lags_ms for s in range(10)]
     return replayed(events(seconds, noisy))
 

@@ -260,7 +260,7 @@ def read_lake_rows(
         names = (file.exchange, file.symbol)
         batches = read_batches(parquet, layout, file.path, names, rows_at_once, start_row)
         whole = _whole_messages(batches, file)
-        for rows in (part for some in whole for part in _cut_by_time(some, file, span_ns)):
+        for rows in (part for some in whole for part in _cut_by_time(some, file.table, span_ns)):
             parsed = rows_to_parsed(file.table, rows, done + 1, name, instrument)
             done += rows.num_rows
             yield parsed, done
@@ -294,7 +294,7 @@ def _whole_messages(batches: Iterator[pa.Table], file: LakeFile) -> Iterator[pa.
         yield pa.concat_tables(held)
 
 
-def _cut_by_time(rows: pa.Table, file: LakeFile, span_ns: int) -> Iterator[pa.Table]:
+def _cut_by_time(rows: pa.Table, table: str, span_ns: int) -> Iterator[pa.Table]:
     """The same rows, cut where their times first pass a multiple of ``span_ns`` and a message begins.
 
     A cut depends on the rows behind the cut before it alone, so that a reader which goes on from one finds
@@ -302,7 +302,7 @@ def _cut_by_time(rows: pa.Table, file: LakeFile, span_ns: int) -> Iterator[pa.Ta
     """
     spans = np.maximum.accumulate(integers(rows["timestamp"]) // span_ns)
     cuts = np.flatnonzero(np.diff(spans)) + 1
-    if len(cuts) and file.table == DELTAS:
+    if len(cuts) and table == DELTAS:
         starts = np.append(group_starts(integers(rows["sequence_number"])), rows.num_rows)
         cuts = np.unique(starts[np.searchsorted(starts, cuts)])
     for start, stop in itertools.pairwise([0, *cuts.tolist(), rows.num_rows]):
