@@ -45,8 +45,13 @@ def pack(states: Mapping[str, State]) -> bytes:
             [(*key, array.shape) for key, array in arrays.items()],
         )
     )
-    whole = b"".join([_MAGIC, len(head).to_bytes(8, "little"), head, *(a.tobytes() for a in arrays.values())])
-    return zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress(whole)
+    start = _MAGIC + len(head).to_bytes(8, "little") + head
+    size = len(start) + sum(array.nbytes for array in arrays.values())
+    # Piece by piece: the arrays are not copied once more.
+    frame = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compressobj(size)
+    packed = [frame.compress(start)]
+    packed += [frame.compress(array.reshape(-1).view(np.uint8)) for array in arrays.values()]
+    return b"".join([*packed, frame.flush()])
 
 
 def unpack(content: bytes) -> dict[str, State]:
