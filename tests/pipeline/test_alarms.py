@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.cli.door import rlx
 from tests.pipeline.captures import SPOT, capture, lines_of
 
 from rlx_datapipe.core.config import Settings
@@ -171,6 +172,9 @@ def test_a_run_tells_its_alarms_and_thresholds_change_no_table(tmp_path: Path) -
     assert alarms_counted("BINANCE", "BTCUSDT", "time_drift") == before + 1
     [finding] = said["findings"]
     assert (finding["symbol"], finding["rule"], finding["severity"]) == ("BTCUSDT", "time_drift", "warn")
+    screen = rlx("inspect", tmp_path / "spoilt").out
+    assert screen.count("time_drift: the clocks moved by") == 1
+    assert "time_drift" not in rlx("inspect", tmp_path / "clean").out
     assert 1_900 < finding["measures"]["drift_ms"] < 2_100
     quiet = reconstruct(spoilt, tmp_path / "quiet", Settings(alarm_drift_ms=3_000))
     assert (quiet["findings"], quiet["digest"]) == ([], said["digest"])

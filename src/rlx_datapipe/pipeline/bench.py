@@ -197,7 +197,7 @@ def recovery(bench: Bench) -> Figure:
     the time to the first batch behind the last commit is told beside it.
     """
     # The second epoch is the one that is lost, so that there is a checkpoint to begin from.
-    epoch = min(bench.epoch_events, bench.rows_per_s * bench.duration_s * 2 // 5)
+    epoch = min(bench.epoch_events, bench.rows_per_s * bench.duration_s * 9 // 20)
     settings = Settings(epoch_events=epoch, epoch_s=_FOREVER_S)
     out, lost_at = str(bench.folder / "killed"), int(1.98 * epoch)
     bench.run(Job(source=str(bench.archive), out=out, settings=settings, kill_at=lost_at))

@@ -50,7 +50,7 @@ def pack(states: Mapping[str, State]) -> bytes:
     # Piece by piece: the arrays are not copied once more.
     frame = zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compressobj(size)
     packed = [frame.compress(start)]
-    packed += [frame.compress(array.reshape(-1).view(np.uint8)) for array in arrays.values()]
+    packed += [frame.compress(array.reshape(-1).view(np.uint8).data) for array in arrays.values()]
     return b"".join([*packed, frame.flush()])
 
 
