@@ -11,9 +11,11 @@ from rlx_datapipe.core.config import Settings, load_settings
 from rlx_datapipe.core.errors import OptionError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
+ALARMS = {"alarm_drift_ms", "alarm_gap_share", "alarm_best_price_error"}
 NO_MATTER = {
     *("batch_rows", "threads", "queue_batches", "queue_low_percent", "throttle_ms", "flush_ms"),
     *("memory_mb", "memory_percent", "memory_max_mb", "queue_messages", "patience_ms", "stall_ms"),
+    *ALARMS,
     *("tries_max", "skips_max", "restart_ms", "drain_ms"),
 }
 

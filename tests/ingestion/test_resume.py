@@ -25,7 +25,7 @@ from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.state import State, Value
-from rlx_datapipe.ingestion import lake, lake_open, lines
+from rlx_datapipe.ingestion import ingest, lake, lake_open, lines
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
@@ -419,3 +419,43 @@ def test_a_state_handed_over_does_not_change(recorded: list[bytes], tmp_path: Pa
         state = ingestion.state()
         given.append((state, stored(state)))
     assert all(same(state, copy) for state, copy in given)
+
+
+# ── batches cut by time ──
+
+
+def cut_every(patch: pytest.MonkeyPatch, span_ns: int) -> None:
+    patch.setattr(ingest, "_span_ns", lambda _: span_ns)
+
+
+def test_a_capture_cut_by_time_goes_on_from_every_border(
+    recorded: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, settings = capture(tmp_path, recorded), Settings(batch_rows=65_536, horizon_ms=20)
+    whole, _ = told_with_states(DataIngestion(source, settings))
+    cut_every(monkeypatch, 90 * MS)
+    assert check_every_border(source, settings) > 15 > len(whole)
+    batches, _ = told_with_states(DataIngestion(source, settings))
+    assert sum(batch[0][1] for batch in batches) == sum(batch[0][1] for batch in whole)
+
+
+@pytest.mark.parametrize("group", [37, 10_000])
+def test_an_archive_cut_by_time_goes_on_from_every_border(
+    group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = archive(tmp_path, group)
+    cut_every(monkeypatch, 20 * MS)
+    for rows in (100, 65_536):
+        assert check_every_border(source, Settings(batch_rows=rows, horizon_ms=3)) > 15
+
+
+def test_a_cut_by_time_leaves_messages_whole_and_late_rows_where_they_are() -> None:
+    def cut(times: list[int], ids: list[int]) -> list[list[int]]:
+        rows = pa.table({"timestamp": times, "sequence_number": ids})
+        return [part["timestamp"].to_pylist() for part in lake._cut_by_time(rows, "book_delta_v2", 10)]
+
+    assert cut([1, 9, 10, 11, 25], [1, 2, 3, 4, 5]) == [[1, 9], [10, 11], [25]]
+    assert cut([1, 9, 10, 11, 25], [1, 2, 2, 4, 5]) == [[1, 9, 10], [11], [25]]
+    assert cut([1, 12, 3, 13], [1, 2, 3, 4]) == [[1], [12, 3, 13]]
+    assert cut([1, 12, 25], [1, 1, 1]) == [[1, 12, 25]]
+    assert cut([5], [1]) == [[5]]

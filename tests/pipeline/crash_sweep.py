@@ -66,7 +66,7 @@ def outcome_of(summary: dict[str, Any], out: Path) -> dict[str, Any]:
         "versions": {name: delta.version() for name, delta in tables.items()},
         "strays": sorted(name for name in held if name.endswith(".parquet") and name not in known),
         "damaged": verify_files(out, read_commits(out, chain["exchange"], chain["symbol"])),
-        "partial": sorted(name for name in held if name.endswith((".partial", ".npz"))),
+        "partial": sorted(name for name in held if name.endswith((".partial", ".state"))),
         "reached": reached(),
     }
 

@@ -25,8 +25,8 @@ from tests.pipeline.crash_sweep import warm
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits, verify_files
 from rlx_datapipe.store.dataset import dataset_digest, open_dataset
 

@@ -11,7 +11,7 @@ from rlx_datapipe.pipeline import chain, recovery
 from rlx_datapipe.pipeline.recovery import Standing
 from rlx_datapipe.sink.datasink import DataSink
 from rlx_datapipe.sink.quarantine import Quarantine
-from rlx_datapipe.store.checkpoints import read_checkpoint
+from rlx_datapipe.store.checkpoints import PipelineStateProvider
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.tables import ChainTable
 
@@ -37,13 +37,12 @@ def offsets_apart() -> None:
     """The sink goes on behind the newest commit, the stages before it behind the one before."""
     recover = recovery.recover
 
-    def apart(dataset: Path, source: Any, pins: Any) -> Standing:
-        standing = recover(dataset, source, pins)
+    def apart(dataset: Path, source: Any, pins: Any, provider: PipelineStateProvider) -> Standing:
+        standing = recover(dataset, source, pins, provider)
         if standing.states and standing.commit is not None and standing.commit.epoch > 0:
             commits = read_commits(dataset, source.instrument.exchange, source.instrument.symbol)
-            record = commits[standing.commit.epoch - 1].checkpoint
-            assert record is not None
-            before = read_checkpoint(dataset, record)
+            before_it = commits[standing.commit.epoch - 1]
+            before = provider.load(before_it.epoch, before_it.checkpoint)
             standing.states.update(ingestion=before["ingestion"], replay=before["replay"])
         return standing
 

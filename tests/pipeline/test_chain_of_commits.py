@@ -18,9 +18,9 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, DatasetError, OutputError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.pipeline import chain
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.dataset import open_dataset
 from rlx_datapipe.store.files import locked

@@ -18,9 +18,9 @@ from tests.pipeline.captures import SPOT, kinds, mixed, three_symbols
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, OptionError, OutputError, StoppedError
 from rlx_datapipe.pipeline import reconstruct as line
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.simulation.capture_file import read_capture
 from rlx_datapipe.store.dataset import open_dataset
 

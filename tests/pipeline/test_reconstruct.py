@@ -16,9 +16,9 @@ from tests.pipeline.captures import SPOT, USDM, capture, flagged, kinds, lines_o
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatasetError, OutputError, SourceError
 from rlx_datapipe.core.event import Flag
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.faults import (

@@ -19,9 +19,9 @@ from tests.pipeline.captures import SPOT, capture
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatasetError, OutputError
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits
 
 SETTINGS = Settings(batch_rows=200, epoch_events=800, keyframe_events=1_000, horizon_ms=200)
@@ -101,7 +101,7 @@ def test_threads_may_change(source: Path, cut: Path, digest: str) -> None:
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     damage: str, source: Path, cut: Path, digest: str
 ) -> None:
-    newest = sorted(cut.rglob("*.npz"))[-1]
+    newest = sorted(cut.rglob("*.state"))[-1]
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     if damage == "gone":
@@ -112,7 +112,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 
 
 def test_without_any_checkpoint_it_is_refused(source: Path, cut: Path) -> None:
-    for path in cut.rglob("*.npz"):
+    for path in cut.rglob("*.state"):
         path.unlink()
     with pytest.raises(DatasetError, match="no checkpoint can be read"):
         resume(source, cut)
@@ -147,7 +147,7 @@ def test_foreign_files_are_left_alone(source: Path, cut: Path, digest: str) -> N
         date / "notes.txt",
         date / ".epoch-x",
         date / "epoch-mine.parquet",
-        next(cut.rglob("*.npz")).with_name("epoch-x.npz"),
+        next(cut.rglob("*.state")).with_name("epoch-x.state"),
     ]
     for path in strange:
         path.write_text("mine")

@@ -168,7 +168,7 @@ def test_commits_are_linked_and_tell_their_files(tmp_path: Path) -> None:
     assert [commit.rows["events"] for commit in commits] == [1, 2, 3, 3]
     assert [commit.is_last for commit in commits] == [False, False, False, True]
     assert verify_files(tmp_path, commits) == []
-    assert not list(tmp_path.rglob("*.npz"))
+    assert not list(tmp_path.rglob("*.state"))
 
 
 def test_statistics_of_the_log_tell_the_bounds(tmp_path: Path) -> None:

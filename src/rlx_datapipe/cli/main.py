@@ -18,6 +18,7 @@ _HOMES = {
     "book": "the exact book at any moment",
     "validate": "is the dataset correct? rules give findings",
     "export": "a dataset in the layout of a vendor",
+    "bench": "the measured claims: target and figure side by side",
 }
 
 

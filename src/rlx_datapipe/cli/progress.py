@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rlx_datapipe.pipeline.chain import Progress
+    from rlx_datapipe.pipeline.watching import Progress
 
 _WIDE = 100
 """Columns from which the events and the time so far have room, too."""

@@ -138,6 +138,8 @@ def chain_table(chain: dict[str, Any]) -> Table:
         mark = _GOOD if drift["samples"] == drift["exact"] else _ODD
         table.add_row("drift samples", f"{drift['samples']:,}", f"{mark} {drift['exact']:,} exact")
     _add_shares(table, chain)
+    for finding in chain.get("findings", []):
+        table.add_row("alarm", "", Text(f"! {finding['rule']}: {finding['message']}", style="yellow"))
     return table
 
 

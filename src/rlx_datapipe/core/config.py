@@ -19,6 +19,8 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Percent = Annotated[int, msgspec.Meta(ge=1, le=99)]
 Megabytes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 _NO_MATTER = (
@@ -38,6 +40,9 @@ _NO_MATTER = (
     "skips_max",
     "restart_ms",
     "drain_ms",
+    "alarm_drift_ms",
+    "alarm_gap_share",
+    "alarm_best_price_error",
 )
 
 
@@ -73,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Events between two full books in ``keyframes``.
     epoch_events
         Events after which the tables are committed, and the counted quality records closed.
+    epoch_s
+        Seconds of input, by the times of its events, after which the tables are committed if fewer events
+        came.
     line_bytes_max
         Longest line accepted in a capture.
     queue_messages, patience_ms
@@ -90,6 +98,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Wait before the first restart; doubled at each.
     drain_ms
         For how long a run that is stopped lets its workers come to the end of their epochs.
+    alarm_drift_ms, alarm_gap_share, alarm_best_price_error
+        Thresholds of the alarms: how far the clocks may move against each other, the share of the data that
+        may be missing, the relative error of best prices (root mean square). They never change the tables.
     """
 
     batch_rows: Positive = 16_384
@@ -107,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     books_levels: Levels = 20
     keyframe_events: Positive = 250_000
     epoch_events: Positive = 1_000_000
+    epoch_s: Seconds = 300
     line_bytes_max: Positive = 64 * 1024 * 1024
     queue_messages: Positive = 1_000
     patience_ms: Milliseconds = 5_000
@@ -116,6 +128,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     skips_max: Cadence = 3
     restart_ms: Milliseconds = 200
     drain_ms: Milliseconds = 20_000
+    alarm_drift_ms: Milliseconds = 1_000
+    alarm_gap_share: Share = 0.001
+    alarm_best_price_error: Share = 0.001
 
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""

@@ -70,7 +70,7 @@ class State:
         return np.array(array, dtype=np.int64, order="C")
 
 
-class PipelineStateProvider(Protocol):
+class Restorable(Protocol):
     """A stage that can be stopped between two batches and go on in another process."""
 
     def state(self) -> State:

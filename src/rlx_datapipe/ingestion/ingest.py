@@ -24,6 +24,9 @@ from rlx_datapipe.ingestion.sources import LAKE, Source, file_bytes
 from rlx_datapipe.venues import binance
 
 NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+_BATCHES_AN_EPOCH = 4
+"""So that an epoch, which ends with a batch, lasts at most a quarter longer than ``epoch_s``."""
 _FILE_BITS = 40
 _AHEAD = "origin time lies further ahead of the receive time than any clock error explains"
 
@@ -223,8 +226,16 @@ class DataIngestion:
                 continue
             behind = start_row if number == start_file else 0
             skips = [skip for skip in self._skips if skip.file == number]
-            begin = partial(self._begin, number)
-            for parsed, row in read_lake_rows(file, source.instrument, rows, behind, skips, begin):
+            lake_rows = read_lake_rows(
+                file,
+                source.instrument,
+                rows,
+                behind,
+                _span_ns(self._settings),
+                skips=skips,
+                begin=partial(self._begin, number),
+            )
+            for parsed, row in lake_rows:
                 _refuse_future(parsed, str(file.path), self._settings)
                 _number(parsed, number)
                 yield _Step(parsed, number, row, file.bytes * row // max(file.rows, row))
@@ -263,7 +274,13 @@ def take_shares(
 
 def _take(source: Source, settings: Settings, number: int, start_row: int) -> Iterator[Taken]:
     path = source.files[number]
-    batches = read_frames(path, settings.batch_rows, settings.line_bytes_max, start_row=start_row)
+    batches = read_frames(
+        path,
+        settings.batch_rows,
+        settings.line_bytes_max,
+        start_row=start_row,
+        span_ns=_span_ns(settings),
+    )
     for frames, rejects, consumed in batches:
         yield Taken(frames, rejects, last_row(frames, rejects), consumed)
 
@@ -292,6 +309,11 @@ def _parse(taken: Taken, source: Source, number: int, settings: Settings) -> Par
     parsed.rejects.sort(key=lambda reject: reject.row)
     _number(parsed, number)
     return parsed
+
+
+def _span_ns(settings: Settings) -> int:
+    """How much time a batch may span: a quiet market is cut by time, not by rows alone."""
+    return settings.epoch_s * NS_PER_S // _BATCHES_AN_EPOCH
 
 
 def _number(parsed: Parsed, file: int) -> None:

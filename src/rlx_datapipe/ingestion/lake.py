@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -238,12 +239,15 @@ def read_lake_rows(
     instrument: Instrument,
     batch_rows: int,
     start_row: int,
+    span_ns: int = 1 << 62,
+    *,
     skips: Sequence[Skip] = (),
     begin: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[tuple[Parsed, int]]:
     """As `read_lake`, each batch with the number of rows up to its end: the ``start_row`` to go on from.
 
-    Rows of ``skips`` make one reject a batch; ``begin`` is told the first and last row of what comes next.
+    A batch is also cut where its origin times pass a multiple of ``span_ns``. Rows of ``skips`` make one
+    reject a batch; ``begin`` is told the first and last row of what comes next.
     """
     if batch_rows < 1:
         raise ValueError("batch_rows must be 1 or more")
@@ -264,7 +268,8 @@ def read_lake_rows(
         done = start_row
         names = (file.exchange, file.symbol)
         batches = read_batches(parquet, layout, file.path, names, rows_at_once, start_row)
-        for rows in _whole_messages(batches, file):
+        whole = _whole_messages(batches, file)
+        for rows in (part for some in whole for part in _cut_by_time(some, file.table, span_ns)):
             for piece, reason in _cut_at(skips, rows, done + 1):
                 begin(done + 1, done + piece.num_rows)
                 if reason:
@@ -316,6 +321,22 @@ def _whole_messages(batches: Iterator[pa.Table], file: LakeFile) -> Iterator[pa.
             )
     if held:
         yield pa.concat_tables(held)
+
+
+def _cut_by_time(rows: pa.Table, table: str, span_ns: int) -> Iterator[pa.Table]:
+    """The same rows, cut where their times first pass a multiple of ``span_ns`` and a message begins.
+
+    A cut depends on the rows behind the cut before it alone, so that a reader which goes on from one finds
+    the same ones again.
+    """
+    spans = np.maximum.accumulate(integers(rows["timestamp"]) // span_ns)
+    cuts = np.flatnonzero(np.diff(spans)) + 1
+    if len(cuts) and table == DELTAS:
+        starts = np.append(group_starts(integers(rows["sequence_number"])), rows.num_rows)
+        cuts = np.unique(starts[np.searchsorted(starts, cuts)])
+    for start, stop in itertools.pairwise([0, *cuts.tolist(), rows.num_rows]):
+        if stop > start:
+            yield rows.slice(start, stop - start)
 
 
 def _continues(held: pa.Table, batch: pa.Table) -> bool:

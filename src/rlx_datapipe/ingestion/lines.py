@@ -16,6 +16,7 @@ from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.feed import Frames, Reject
 
 CHUNK_BYTES = 1 << 20
+FOREVER_NS = 1 << 62
 TIME_FROM_NS = 1_483_228_800_000_000_000
 TIME_TO_NS = 4_102_444_800_000_000_000
 """Receive times lie in the years 2017 to 2100."""
@@ -51,6 +52,7 @@ def read_frames(
     *,
     file: str | None = None,
     start_row: int = 0,
+    span_ns: int = FOREVER_NS,
 ) -> Iterator[Batch]:
     """Batches of frames, the lines that are none, and the bytes of the file consumed so far.
 
@@ -59,7 +61,7 @@ def read_frames(
     path
         A recording; compression is told by its first bytes, never by its name.
     batch_rows
-        Frames in each batch but the last, which may have fewer (even none, with rejects).
+        Frames in each batch but those cut by time, and the last, which may have none, with rejects.
     line_bytes_max
         Longest line accepted; also the most that is kept of a longer one.
     file
@@ -67,6 +69,8 @@ def read_frames(
     start_row
         Rows to pass over because they were read before, see `last_row`; what was wrong with them is not told
         again. A compressed file is inflated from its beginning all the same.
+    span_ns
+        A batch also ends with the first frame received so long after its first one.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def read_frames(
         is delivered, then one reject says what happened.
     """
     codec = _check(path)
-    return _Reader(path, codec, file or path.name, line_bytes_max, start_row).batches(batch_rows)
+    return _Reader(path, codec, file or path.name, line_bytes_max, start_row).batches(batch_rows, span_ns)
 
 
 def last_row(frames: Frames, rejects: list[Reject]) -> int:
@@ -159,15 +163,16 @@ class _Reader:
         self.row = 0
         self.rejects: list[Reject] = []
 
-    def batches(self, batch_rows: int) -> Iterator[Batch]:
-        """Frames in batches of exactly ``batch_rows``, then the rest."""
+    def batches(self, batch_rows: int, span_ns: int) -> Iterator[Batch]:
+        """Frames in batches of ``batch_rows``, fewer where they span ``span_ns``, then the rest."""
         frames = Frames([], [], [])
         for lines in self._line_lists():
             start = max(0, min(self.start_row - self.row, len(lines)))
             self.row += start
             while start < len(lines):
-                start = self._take(lines, start, frames, batch_rows)
-                if len(frames.rows) == batch_rows:
+                start = self._take(lines, start, frames, batch_rows, span_ns)
+                times = frames.received
+                if len(times) == batch_rows or (times and times[-1] - times[0] >= span_ns):
                     yield frames, self.rejects, self.consumed
                     frames, self.rejects = Frames([], [], []), []
         self._check_end()
@@ -189,7 +194,7 @@ class _Reader:
                 remedy="Put the file back that was read, or start anew.",
             )
 
-    def _take(self, lines: list[bytes], start: int, frames: Frames, batch_rows: int) -> int:
+    def _take(self, lines: list[bytes], start: int, frames: Frames, batch_rows: int, span_ns: int) -> int:
         """Frame lines from ``start`` on until the batch is full; where it stopped."""
         rows, received, payloads = frames.rows, frames.received, frames.payloads
         room = batch_rows - len(rows)
@@ -207,7 +212,7 @@ class _Reader:
                     received.append(time)
                     payloads.append(payload)
                     room -= 1
-                    if not room:
+                    if not room or time - received[0] >= span_ns:
                         break
                     continue
             frame = self._look(line)
@@ -218,7 +223,7 @@ class _Reader:
                 received.append(frame[0])
                 payloads.append(frame[1])
                 room -= 1
-                if not room:
+                if not room or frame[0] - received[0] >= span_ns:
                     break
         self.row = row
         return at + 1

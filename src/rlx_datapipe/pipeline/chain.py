@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,54 +20,53 @@ from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
-from rlx_datapipe.ingestion.ingest import Begin, DataIngestion, Ingested, Take
+from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.pipeline.alarms import Alarms
+from rlx_datapipe.pipeline.epochs import cut_into_epochs
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
 from rlx_datapipe.pipeline.tally import Tally
+from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink, Pins
+from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain
 from rlx_datapipe.store.skips import read_skips
 
+Summary = dict[str, Any]
+Digests = dict[str, str]
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come: of which chain, bytes read of how many, events written, epochs committed.
 
-    ``restarts`` counts how often its process was started again; ``state`` says why a chain does not come on,
-    and is empty for one that does.
+def write_chain(
+    source: Source,
+    folder: Path,
+    settings: Settings,
+    watcher: Watcher,
+    provider: PipelineStateProvider | None = None,
+) -> tuple[Summary, Digests]:
+    """Write a chain to its end; its summary, and the digest of each table's rows.
+
+    States are kept by ``provider``; in files of the dataset if None.
+
+    Raises
+    ------
+    DatasetError
+        When what is there already can't be gone on with.
+    SourceError
+        When the input changed while it was read.
+    StoppedError
+        When the watcher stopped it; what is committed stands.
     """
-
-    exchange: str
-    symbol: str
-    bytes_done: int
-    bytes_total: int
-    events: int
-    epochs: int = 0
-    restarts: int = 0
-    state: str = ""
-
-
-@dataclass(frozen=True)
-class Watcher:
-    """Who watches over the writing of a chain.
-
-    ``on_progress`` is called after each batch; ``stands`` is told the file and row behind which recordings
-    are read on, ``begin`` the rows that are worked on next; ``is_stopped`` is asked after each commit,
-    ``check_place`` before it whether the dataset is still where it was.
-    ``take`` gives the steps of a recording in place of its file; ``pressure`` can be asked for its rungs.
-    """
-
-    on_progress: Callable[[Progress], None] = lambda _: None
-    stands: Callable[[int, int], None] = lambda *_: None
-    begin: Begin = lambda *_: None
-    is_stopped: Callable[[], bool] = lambda: False
-    check_place: Callable[[], None] = lambda: None
-    take: Take | None = None
-    pressure: Pressure | None = None
+    started = time.perf_counter()
+    writer = _ChainWriter(source, folder, settings, watcher, provider)
+    summary, digests = writer.write()
+    elapsed = time.perf_counter() - started
+    # Told, but never written: what is here depends on the machine and the moment.
+    fleeting = {"events_per_second": round(summary["events"] / elapsed), "pressure": writer.pressure.told()}
+    return {**summary, **fleeting}, digests
 
 
 @dataclass
@@ -79,96 +78,114 @@ class _Batch:
     states: dict[str, State] | None
 
 
-def write_chain(
-    source: Source, folder: Path, settings: Settings, watcher: Watcher
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write a chain to its end; its summary, and the digest of each table's rows.
+class _ChainWriter:
+    """The stages of one chain, joined."""
 
-    Raises
-    ------
-    DatasetError
-        When what is there already can't be gone on with.
-    StoppedError
-        When the watcher stopped it; what is committed stands.
-    """
-    started = time.perf_counter()
-    pressure = watcher.pressure or Pressure(settings)
-    pinned = Pinned(source.files)
-    # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
-    shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
-    skips = read_skips(folder, source.instrument.exchange, source.instrument.symbol)
-    pins = Pins(pinned.files, hashlib.sha256(msgspec.json.encode(shaping)).hexdigest(), WRITER, skips)
-    standing = recover(folder, source, pins)
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        settings: Settings,
+        watcher: Watcher,
+        provider: PipelineStateProvider | None,
+    ) -> None:
+        self._source, self._folder, self._settings, self._watcher = source, folder, settings, watcher
+        self._names = source.instrument.exchange, source.instrument.symbol
+        self._provider = provider or CheckpointManager(folder, *self._names)
+        self.pressure = watcher.pressure or Pressure(settings)
+        self._pinned = Pinned(source.files)
+        # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
+        shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
+        config = hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
+        self._pins = Pins(self._pinned.files, config, WRITER, read_skips(folder, *self._names))
 
-    def check() -> None:
-        watcher.check_place()
-        pinned.check()
+    def write(self) -> tuple[Summary, Digests]:
+        """Go on to the end from wherever the chain stands."""
+        source = self._source
+        standing = recover(self._folder, source, self._pins, self._provider)
+        if standing.commit is None or not standing.commit.is_last:
+            summary, digests = self._go_on(standing)
+        else:
+            assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
+            summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
+        if not chain_record(self._folder, source.instrument).exists():
+            record = ChainManifest(source.instrument, source.format, self._pins.sources, summary)
+            finish_chain(self._folder, record)
+        crash_point("chain recorded")
+        return summary, digests
 
-    if standing.commit is None or not standing.commit.is_last:
-        summary, digests = _go_on(source, folder, settings, pins, standing, watcher, pressure, check)
-    else:
-        assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
-        summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
-    if not chain_record(folder, source.instrument).exists():
-        finish_chain(folder, ChainManifest(source.instrument, source.format, pinned.files, summary))
-    crash_point("chain recorded")
-    elapsed = time.perf_counter() - started
-    # Told, but never written: what is here depends on the machine and the moment.
-    fleeting = {"events_per_second": round(summary["events"] / elapsed), "pressure": pressure.told()}
-    return {**summary, **fleeting}, digests
+    def _go_on(self, standing: Standing) -> tuple[Summary, Digests]:
+        source, watcher = self._source, self._watcher
+        sink = DataSink(self._folder, source.instrument, self._provider)
+        tally, alarms = Tally(), Alarms(source.instrument, self._settings)
+        if standing.commit is not None:
+            sink.restore(standing.states["sink"], standing.commit)
+            tally.restore(standing.states["tally"])
+            alarms.restore(standing.states["alarms"])
+        else:
+            sink.begin()
+        for batch in self._overlapped(standing.states):
+            sink.add_quotes(batch.ingested.quotes)
+            sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
+            tally.add_messages(batch.ingested)
+            for replayed in batch.replayed:
+                tally.add_events(replayed)
+                alarms.add(replayed)
+                sink.add(replayed)
+            if batch.states is not None:
+                alarms.judge()
+                self._check()
+                sink.commit(self._pins, {**batch.states, "tally": tally.state(), "alarms": alarms.state()})
+                if watcher.is_stopped():
+                    raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
+            self.pressure.relieve(sink.spill)
+            done = batch.ingested.bytes_done, source.bytes_total
+            watcher.on_progress(Progress(*self._names, *done, tally.events, sink.epochs))
+        sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(self._pins.skips))
+        summary = {
+            "exchange": source.instrument.exchange,
+            "symbol": source.instrument.symbol,
+            "skipped": [skip.reason for skip in self._pins.skips],
+            **tally.told(),
+            "rows": sink.rows,
+            "quarantined": sink.quarantine.counts.total(),
+            "findings": alarms.finish(),
+        }
+        self._check()
+        sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
+        return summary, sink.digests
+
+    def _check(self) -> None:
+        """See that the dataset and the input are still what they were, before anything is said of them."""
+        self._watcher.check_place()
+        self._pinned.check()
+
+    def _overlapped(self, states: dict[str, State]) -> Iterator[_Batch]:
+        """Batches that are read and replayed ahead by threads."""
+        settings, pressure = self._settings, self.pressure
+        waiting_max, enabled = settings.queue_batches, settings.threads > 1
+        ingestion = DataIngestion(
+            self._source, settings, take=self._watcher.take, skips=self._pins.skips, begin=self._watcher.begin
+        )
+        replayer = EventReplayer(self._source.instrument, self._source.rule, settings)
+        if states:
+            ingestion.restore(states["ingestion"])
+            replayer.restore(states["replay"])
+        self._watcher.stands(*ingestion.position)
+        epochs = cut_into_epochs(ingestion, settings)
+        ingested = overlap(epochs, waiting_max, enabled=enabled, gate=pressure.reading)
+        batches = _replay(ingested, replayer, self._source.bytes_total)
+        yield from overlap(batches, waiting_max, enabled=enabled, gate=pressure.writing)
 
 
-def _go_on(
-    source: Source,
-    folder: Path,
-    settings: Settings,
-    pins: Pins,
-    standing: Standing,
-    watcher: Watcher,
-    pressure: Pressure,
-    check: Callable[[], None],
-) -> tuple[dict[str, Any], dict[str, str]]:
-    instrument = source.instrument
-    chain = instrument.exchange, instrument.symbol
-    sink, tally = DataSink(folder, instrument), Tally()
-    if standing.commit is not None:
-        sink.restore(standing.states["sink"], standing.commit)
-        tally.restore(standing.states["tally"])
-    else:
-        sink.begin()
-    ingestion = DataIngestion(source, settings, take=watcher.take, skips=pins.skips, begin=watcher.begin)
-    if standing.states:
-        ingestion.restore(standing.states["ingestion"])
-    watcher.stands(*ingestion.position)
-    batches = _replay(source, settings, ingestion, standing.states, pressure)
-    enabled = settings.threads > 1
-    for batch in overlap(batches, settings.queue_batches, enabled=enabled, gate=pressure.writing):
-        sink.add_quotes(batch.ingested.quotes)
-        sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
-        tally.add_messages(batch.ingested)
-        for replayed in batch.replayed:
-            tally.add_events(replayed)
-            sink.add(replayed)
-        if batch.states is not None:
-            check()
-            sink.commit(pins, {**batch.states, "tally": tally.state()})
-            if watcher.is_stopped():
-                raise StoppedError("was stopped", file=folder, remedy="Go on with --resume")
-        pressure.relieve(sink.spill)
-        done, total = batch.ingested.bytes_done, source.bytes_total
-        watcher.on_progress(Progress(*chain, done, total, tally.events, sink.epochs))
-    sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(pins.skips))
-    summary = {
-        "exchange": instrument.exchange,
-        "symbol": instrument.symbol,
-        "skipped": [skip.reason for skip in pins.skips],
-        **tally.told(),
-        "rows": sink.rows,
-        "quarantined": sink.quarantine.counts.total(),
-    }
-    check()
-    sink.commit(pins, {}, {"summary": summary, "digests": sink.digests})
-    return summary, sink.digests
+def _replay(
+    ingested: Iterator[tuple[Ingested, State | None]], replayer: EventReplayer, bytes_total: int
+) -> Iterator[_Batch]:
+    for batch, state in ingested:
+        replayed = list(replayer.replay(batch.events))
+        after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
+        yield _Batch(batch, replayed, after)
+    yield _Batch(Ingested(bytes_done=bytes_total), [replayer.finish()], None)
 
 
 def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:
@@ -181,35 +198,3 @@ def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:
         )
         for skip in skips
     ]
-
-
-def _replay(
-    source: Source,
-    settings: Settings,
-    ingestion: DataIngestion,
-    states: dict[str, State],
-    pressure: Pressure,
-) -> Iterator[_Batch]:
-    replayer = EventReplayer(source.instrument, source.rule, settings)
-    if states:
-        replayer.restore(states["replay"])
-    ingested, enabled = _ingest(ingestion, settings), settings.threads > 1
-    batches = overlap(ingested, settings.queue_batches, enabled=enabled, gate=pressure.reading)
-    for batch, state in batches:
-        replayed = list(replayer.replay(batch.events))
-        after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
-        yield _Batch(batch, replayed, after)
-    yield _Batch(Ingested(bytes_done=source.bytes_total), [replayer.finish()], None)
-
-
-def _ingest(ingestion: DataIngestion, settings: Settings) -> Iterator[tuple[Ingested, State | None]]:
-    """Batches, and with those that end an epoch the state of the ingestion behind them.
-
-    An epoch ends with the first batch by which ``epoch_events`` have come since the last: by the input alone.
-    """
-    since = 0
-    for batch in ingestion:
-        since += batch.events.shape[1]
-        ends = since >= settings.epoch_events
-        yield batch, ingestion.state() if ends else None
-        since = 0 if ends else since

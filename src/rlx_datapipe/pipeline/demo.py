@@ -8,9 +8,9 @@ from typing import Any
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError, OutputError
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.validate import validate
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.market import simulate

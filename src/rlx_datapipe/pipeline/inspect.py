@@ -15,7 +15,7 @@ from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.ingest import ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
-from rlx_datapipe.pipeline.chain import Progress
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits, verify_files
 from rlx_datapipe.store.dataset import (
     Dataset,

@@ -15,11 +15,11 @@ from types import FrameType
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
 from rlx_datapipe.ingestion.sources import Source
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.child import WORKER
 from rlx_datapipe.pipeline.job import Done
 from rlx_datapipe.pipeline.router import SymbolRouter, share_evenly
 from rlx_datapipe.pipeline.symbol_worker import SymbolWorker
+from rlx_datapipe.pipeline.watching import Progress
 
 _TICK_S = 0.2
 

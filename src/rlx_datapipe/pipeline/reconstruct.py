@@ -14,9 +14,11 @@ from rlx_datapipe.core.memory import peak_bytes
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import find_sources
-from rlx_datapipe.pipeline.chain import Progress, Watcher, write_chain
+from rlx_datapipe.pipeline.alarms import count_findings
+from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
+from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
@@ -60,8 +62,9 @@ def reconstruct(
     Returns
     -------
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
-    ``events_per_second``, ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and
-    the same per chain in ``chains``.
+    ``findings`` (alarms: drift and gaps beyond their thresholds), ``events_per_second``,
+    ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and the same per chain in
+    ``chains``.
 
     Raises
     ------
@@ -86,6 +89,7 @@ def reconstruct(
         if workers:
             done = ProcessManager(found, folder, settings, workers, on_progress).run()
             written = [(chain.summary, chain.digests) for chain in done]
+            count_findings([summary for summary, _ in written])
         else:
             watcher = Watcher(on_progress, check_place=check_place)
             written = [write_chain(source, folder, settings, watcher) for source in found]
@@ -122,6 +126,11 @@ def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: f
         "events_by_type": dict(by_type),
         "elapsed_seconds": round(elapsed, 3),
         "events_per_second": round(total["events"] / elapsed) if elapsed else 0,
+        "findings": [
+            {"exchange": chain["exchange"], "symbol": chain["symbol"], **finding}
+            for chain in chains
+            for finding in chain["findings"]
+        ],
         "peak_memory_bytes": max([peak_bytes(), *(chain.get("peak_memory_bytes", 0) for chain in chains)]),
         "chains": chains,
     }

@@ -9,7 +9,7 @@ from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.sink.datasink import Pins
-from rlx_datapipe.store.checkpoints import collect_checkpoints, read_checkpoint
+from rlx_datapipe.store.checkpoints import PipelineStateProvider
 from rlx_datapipe.store.commits import Commit, compare_logs, read_commits
 from rlx_datapipe.store.orphans import remove_orphans
 
@@ -25,7 +25,7 @@ class Standing:
     states: dict[str, State] = field(default_factory=dict)
 
 
-def recover(dataset: Path, source: Source, pins: Pins) -> Standing:
+def recover(dataset: Path, source: Source, pins: Pins, provider: PipelineStateProvider) -> Standing:
     """Clear what a crash left of a chain and find where it goes on.
 
     Raises
@@ -41,25 +41,23 @@ def recover(dataset: Path, source: Source, pins: Pins) -> Standing:
     # Nothing is removed before all is in order: a folder put back from an older backup can still be mended.
     for problem in compare_logs(dataset, commits):
         raise DatasetError(problem, file=dataset, remedy="Restore it whole from a backup, or reconstruct it")
-    standing = _find_standing(dataset, commits)
+    standing = _find_standing(dataset, commits, provider)
     remove_orphans(dataset, instrument.exchange, instrument.symbol)
     if standing.commit is None or standing.commit.is_last:
         # A complete chain needs no checkpoint; a crash may have come before they were collected.
-        collect_checkpoints(dataset, instrument.exchange, instrument.symbol, len(commits))
+        provider.collect(None)
     return standing
 
 
-def _find_standing(dataset: Path, commits: list[Commit]) -> Standing:
+def _find_standing(dataset: Path, commits: list[Commit], provider: PipelineStateProvider) -> Standing:
     if not commits or commits[-1].is_last:
         return Standing(commits[-1] if commits else None)
     for commit in reversed(commits):
-        if commit.checkpoint is None:
-            break
         try:
-            return Standing(commit, read_checkpoint(dataset, commit.checkpoint))
+            return Standing(commit, provider.load(commit.epoch, commit.checkpoint))
         except DatasetError:
             # An older one will do: the epochs since are redone and must come out the same to the byte.
-            (dataset / commit.checkpoint.path).unlink(missing_ok=True)
+            provider.drop(commit.epoch)
     raise DatasetError("no checkpoint can be read", file=dataset, remedy="Reconstruct it in a new folder")
 
 

@@ -12,7 +12,6 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.ingestion.sources import Source
-from rlx_datapipe.pipeline.chain import Progress
 from rlx_datapipe.pipeline.child import Child
 from rlx_datapipe.pipeline.job import (
     Begins,
@@ -27,6 +26,7 @@ from rlx_datapipe.pipeline.job import (
     encode,
 )
 from rlx_datapipe.pipeline.router import SymbolRouter
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.skips import add_skip
 
 

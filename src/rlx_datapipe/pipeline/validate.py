@@ -11,7 +11,7 @@ from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.ingestion.ingest import parsed_captures
 from rlx_datapipe.ingestion.sources import LAKE, Source, find_sources
-from rlx_datapipe.pipeline.chain import Progress
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.dataset import Dataset, open_dataset
 from rlx_datapipe.store.manifest import ChainManifest, hash_file
 from rlx_datapipe.validation.golden import Golden, gather_golden

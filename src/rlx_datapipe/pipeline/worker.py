@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
 from rlx_datapipe.core.memory import peak_bytes
-from rlx_datapipe.pipeline.chain import Progress, Watcher, write_chain
+from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.job import (
     Begins,
     Done,
@@ -27,6 +27,7 @@ from rlx_datapipe.pipeline.job import (
 )
 from rlx_datapipe.pipeline.router import Fed
 from rlx_datapipe.pipeline.stopping import resumable
+from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import slug
 

@@ -20,7 +20,7 @@ from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
 from rlx_datapipe.sink.quarantine import Quarantine
 from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
-from rlx_datapipe.store.checkpoints import KEPT, checkpoint_path, collect_checkpoints, write_checkpoint
+from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.commits import Commit
 from rlx_datapipe.store.dataset import last_rows
 from rlx_datapipe.store.digest import TableDigest
@@ -51,11 +51,16 @@ class DataSink:
         Folder of the dataset.
     instrument
         Tells the chain and the scales.
+    states
+        Keeps the states of all stages after each epoch; by default in the dataset.
     """
 
-    def __init__(self, dataset: Path, instrument: Instrument) -> None:
+    def __init__(
+        self, dataset: Path, instrument: Instrument, states: PipelineStateProvider | None = None
+    ) -> None:
         self._dataset, self._instrument = dataset, instrument
         chain = (instrument.exchange, instrument.symbol)
+        self._states = states or CheckpointManager(dataset, *chain)
         self._tables = {name: ChainTable(dataset, name, *chain) for name in TABLES}
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
         self._newest = dict.fromkeys(TABLES, 0)
@@ -130,7 +135,7 @@ class DataSink:
             input=states["ingestion"].values if states else {},
             files={name: records for name, (_, records) in written.items()},
             rows=self.rows,
-            checkpoint=None if summary is not None else self._write_checkpoint(states),
+            checkpoint=None if summary is not None else self._save(states),
             summary=summary,
         )
         for name in TABLES:
@@ -138,15 +143,11 @@ class DataSink:
             self._tables[name].commit(written[name][0], self._epoch, told)
         crash_point("epoch committed")
         # A complete chain needs no checkpoint any more.
-        needed_from = self._epoch - KEPT + 1 if summary is None else self._epoch + 1
-        collect_checkpoints(self._dataset, self._instrument.exchange, self._instrument.symbol, needed_from)
+        self._states.collect(self._epoch if summary is None else None)
         self._epoch, self._previous = self._epoch + 1, commit.digest()
 
-    def _write_checkpoint(self, states: Mapping[str, State]) -> FileRecord:
-        path = checkpoint_path(self._instrument.exchange, self._instrument.symbol, self._epoch)
-        record = write_checkpoint(self._dataset, path, {**states, "sink": self.state()})
-        crash_point("checkpoint published")
-        return record
+    def _save(self, states: Mapping[str, State]) -> FileRecord | None:
+        return self._states.save(self._epoch, {**states, "sink": self.state()})
 
     def state(self) -> State:
         """What the sink must know after this epoch; the commit that ends it is told by the log itself."""

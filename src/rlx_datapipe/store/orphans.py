@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.schema import TABLES
-from rlx_datapipe.store.checkpoints import checkpoint_path
+from rlx_datapipe.store.checkpoints import SUFFIX, checkpoint_path
 from rlx_datapipe.store.files import sync
 from rlx_datapipe.store.layout import epoch_files, partition_folder, table_folder
 from rlx_datapipe.store.tables import last_epoch
@@ -26,7 +26,7 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
         for folder in sorted((table_folder(dataset, table) / chain).glob("date=*")):
             removed += _clean(folder, ".parquet", committed)
     checkpoints = (dataset / checkpoint_path(exchange, symbol, 0)).parent
-    return removed + _clean(checkpoints, ".npz", last_epoch(dataset, "events", exchange, symbol))
+    return removed + _clean(checkpoints, SUFFIX, last_epoch(dataset, "events", exchange, symbol))
 
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:

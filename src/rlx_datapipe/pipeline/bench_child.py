@@ -1,0 +1,140 @@
+"""One measured run in a process of its own: to its end, to a kill, or on behind one; for `rlx bench`."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.core.state import State
+from rlx_datapipe.core.version import WRITER
+from rlx_datapipe.ingestion.ingest import DataIngestion
+from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.pipeline.chain import write_chain
+from rlx_datapipe.pipeline.watching import Progress, Watcher
+from rlx_datapipe.replay.replayer import EventReplayer
+from rlx_datapipe.store.checkpoints import CheckpointManager
+from rlx_datapipe.store.files import FileRecord, locked
+from rlx_datapipe.store.manifest import start_dataset
+
+_LIMIT_S = 1_800
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """What a child is to do.
+
+    ``kill_at`` events it kills itself, as a crash would; ``pass_at`` events it stops, having come by them.
+    ``began_s`` is the moment of `time.perf_counter` from which it counts.
+    """
+
+    source: str
+    out: str
+    settings: Settings
+    kill_at: int = 0
+    pass_at: int = 0
+    began_s: float = 0.0
+
+
+class _Timed(CheckpointManager):
+    """Checkpoints as ever, with a note of what each took."""
+
+    def __init__(self, dataset: Path, exchange: str, symbol: str) -> None:
+        super().__init__(dataset, exchange, symbol)
+        self.wall_s: list[float] = []
+        self.cpu_s: list[float] = []
+        self.sizes: list[int] = []
+
+    def save(self, epoch: int, states: Mapping[str, State]) -> FileRecord:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        record = super().save(epoch, states)
+        self.wall_s.append(time.perf_counter() - wall)
+        self.cpu_s.append(time.thread_time() - cpu)
+        self.sizes.append(record.size_bytes)
+        return record
+
+
+class _PassedError(Exception):
+    """The run has come by the events that it was to come by."""
+
+
+def start(job: Job) -> dict[str, Any]:
+    """Run a job in a new process; what it measured, nothing if it killed itself.
+
+    Raises
+    ------
+    DatapipeError
+        When the process failed.
+    """
+    job.began_s = time.perf_counter()
+    command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench_child"]
+    given = msgspec.json.encode(job)
+    done = subprocess.run(command, input=given, capture_output=True, timeout=_LIMIT_S, check=False)
+    if job.kill_at and done.returncode == -signal.SIGKILL:
+        return {}
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise DatapipeError("a measured run failed", found=" ".join(last) or f"status {done.returncode}")
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def _run(job: Job) -> dict[str, Any]:
+    [source] = find_sources([job.source], job.settings)
+    if not (job.kill_at or job.pass_at):
+        _warm(source, job.settings)
+    folder, instrument = Path(job.out), source.instrument
+    start_dataset(folder, WRITER, job.settings, [f"{instrument.exchange}/{instrument.symbol}"], resume=True)
+    provider = _Timed(folder, instrument.exchange, instrument.symbol)
+    first_s: list[float] = []
+    summary: dict[str, Any] = {}
+    wall, cpu = time.perf_counter(), time.process_time()
+    with locked(folder), suppress(_PassedError):
+        summary, _ = write_chain(source, folder, job.settings, Watcher(_watch(job, first_s)), provider)
+    return {
+        "wall_s": time.perf_counter() - wall,
+        "cpu_s": time.process_time() - cpu,
+        "goes_on_s": first_s[0] - job.began_s,
+        "passed_s": time.perf_counter() - job.began_s,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "events": summary.get("events", 0),
+        "messages": sum(summary.get("messages", {}).values()),
+        "save_wall_s": provider.wall_s,
+        "save_cpu_s": provider.cpu_s,
+        "save_bytes": provider.sizes,
+    }
+
+
+def _watch(job: Job, first_s: list[float]) -> Callable[[Progress], None]:
+    def told(progress: Progress) -> None:
+        if not first_s:
+            first_s.append(time.perf_counter())
+        if job.kill_at and progress.events >= job.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.pass_at and progress.events >= job.pass_at:
+            raise _PassedError
+
+    return told
+
+
+def _warm(source: Source, settings: Settings) -> None:
+    """Load the kernels, so that a short run is not measured by that."""
+    replayer = EventReplayer(source.instrument, source.rule, settings)
+    for _, batch in zip(range(4), DataIngestion(source, settings), strict=False):
+        for _ in replayer.replay(batch.events):
+            pass
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_run(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))))

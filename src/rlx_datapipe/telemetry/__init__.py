@@ -1,0 +1,1 @@
+"""Metrics out: what runs count of themselves, in the format of Prometheus."""
