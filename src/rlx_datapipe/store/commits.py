@@ -38,7 +38,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     rows
         Rows of each table so far, this epoch included.
     checkpoint
-        State of all stages after this epoch; None after the last one.
+        State of all stages after this epoch; None after the last one, and where it is kept in memory.
     config
         Digest of the settings that shape the output.
     writer
