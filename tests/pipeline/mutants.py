@@ -54,9 +54,9 @@ def epoch_check_ignored() -> None:
     """A table takes an epoch that it has already."""
     commit = ChainTable.commit
 
-    def again(self: ChainTable, actions: Any, epoch: int, told: str) -> None:
+    def again(self: ChainTable, added: Any, epoch: int, told: str) -> None:
         self.committed = -1
-        commit(self, actions, epoch, told)
+        commit(self, added, epoch, told)
 
     ChainTable.commit = again  # type: ignore[method-assign]
 
@@ -65,11 +65,11 @@ def commit_before_data() -> None:
     """An epoch enters the logs while its files still have no name."""
     commit = ChainTable.commit
 
-    def early(self: ChainTable, actions: Any, epoch: int, told: str) -> None:
-        paths = [self._folder / action.path for action in actions]
+    def early(self: ChainTable, added: Any, epoch: int, told: str) -> None:
+        paths = [self._folder / file.path for file in added]
         for path in paths:
             path.rename(path.with_suffix(".unnamed"))
-        commit(self, actions, epoch, told)
+        commit(self, added, epoch, told)
         for path in paths:
             path.with_suffix(".unnamed").rename(path)
 

@@ -11,6 +11,8 @@ POINTS = (
     "file published",
     "files published",
     "checkpoint published",
+    "entry written",
+    "entry named",
     "table committed",
     "epoch committed",
     "checkpoint collected",

@@ -18,7 +18,8 @@ from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import start_dataset
-from rlx_datapipe.store.tables import digest_name
+from rlx_datapipe.store.repair import repair_logs
+from rlx_datapipe.store.tables import create_tables, digest_name
 
 
 def reconstruct(
@@ -54,7 +55,7 @@ def reconstruct(
     -------
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
     ``events_per_second``, ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and
-    the same per chain in ``chains``.
+    the same per chain in ``chains``; ``repaired``, if a power cut left anything that had to be taken out.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def reconstruct(
     digests: dict[str, str] = {}
     chains = []
     with locked(folder):
+        repaired = repair_logs(folder)
+        create_tables(folder)
         for source in found:
             summary, tables = write_chain(source, folder, settings, on_progress)
             instrument = source.instrument
@@ -80,7 +83,8 @@ def reconstruct(
                 {digest_name(t, instrument.exchange, instrument.symbol): tables[t] for t in TABLES}
             )
             chains.append(summary)
-    return _summary(folder, chains, combine(digests), time.perf_counter() - started)
+    told = _summary(folder, chains, combine(digests), time.perf_counter() - started)
+    return {**told, "repaired": repaired} if repaired else told
 
 
 _SUMMED = (

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
+from rlx_datapipe.store.log import TableLog, log_damaged
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import COMMIT_KEY, log_damaged
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +79,11 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
         When a commit is missing, doubled or changed, or the log can't be read.
     """
     commits: list[Commit] = []
-    for text in _log(dataset):
+    for text in (entry.told for entry in TableLog(table_folder(dataset, "events")).entries if entry.told):
         try:
             commit = msgspec.json.decode(text, type=Commit)
         except msgspec.MsgspecError as error:
-            raise log_damaged(dataset, "events", error) from error
+            raise log_damaged(table_folder(dataset, "events"), str(error)) from error
         if commit.chain != f"{exchange}/{symbol}":
             continue
         previous = commits[-1].digest() if commits else ""
@@ -99,17 +97,6 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
             )
         commits.append(commit)
     return commits
-
-
-def _log(dataset: Path) -> list[str]:
-    """Our part of each version of the log of ``events``, oldest first."""
-    try:
-        history = DeltaTable(table_folder(dataset, "events").as_uri()).history()
-    except TableNotFoundError:
-        return []
-    except (DeltaError, OSError) as error:
-        raise log_damaged(dataset, "events", error) from error
-    return [entry[COMMIT_KEY] for entry in reversed(history) if COMMIT_KEY in entry]
 
 
 def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:

@@ -36,7 +36,7 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary.unlink(missing_ok=True)
         yield temporary
         sync(temporary)
@@ -53,6 +53,28 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         _discard(temporary)
+
+
+_named: set[tuple[Path, int]] = set()
+"""Folders, with their inodes, whose names this process has put on the disk."""
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with all above it, so that a power cut takes none of them back.
+
+    One that is there already may have been made by a process that was killed before it could sync.
+    """
+    for folder in (path, *path.parents):
+        folder.mkdir(parents=True, exist_ok=True)
+        known = (folder, folder.stat().st_ino)
+        if known in _named:
+            return
+        try:
+            sync(folder.parent)
+        except PermissionError:
+            # What others own was there before us.
+            return
+        _named.add(known)
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
