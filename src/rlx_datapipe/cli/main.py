@@ -18,6 +18,7 @@ _HOMES = {
     "book": "the exact book at any moment",
     "validate": "is the dataset correct? rules give findings",
     "export": "a dataset in the layout of a vendor",
+    "selftest": "crash proofs: killed and without power anywhere, nothing is lost",
 }
 
 

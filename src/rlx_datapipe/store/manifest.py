@@ -139,7 +139,8 @@ def start_dataset(
 
 def finish_chain(folder: Path, chain: ChainManifest) -> None:
     """Record a chain that was written to its end."""
-    content = msgspec.json.format(msgspec.json.encode(chain), indent=2) + b"\n"
+    # In order, for a summary that was read back from its commit has its keys in order, too.
+    content = msgspec.json.format(msgspec.json.encode(chain, order="sorted"), indent=2) + b"\n"
     publish_bytes(chain_record(folder, chain.instrument), content)
 
 

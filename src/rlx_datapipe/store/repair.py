@@ -40,8 +40,8 @@ def repair_logs(dataset: Path) -> list[str]:
             told.append(
                 f"table {folder.name!r}: removed version {version} of its log; a crash had lost one before it"
             )
-        for folder in folders:
-            for leftover in sorted((folder / LOG).glob(".*.partial")):
+        for folder in (dataset, dataset / "chains", *(folder / LOG for folder in folders)):
+            for leftover in sorted(folder.glob(".*.partial")):
                 leftover.unlink()
         for folder in (dataset.parent, dataset, dataset / "chains", *folders, *(f / LOG for f in folders)):
             if folder.is_dir():
