@@ -15,12 +15,11 @@ from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.store import files
 from rlx_datapipe.store import log as log_module
-from rlx_datapipe.store.layout import slug
 from rlx_datapipe.store.log import LOG, AddedFile, TableLog, entry_name, versions
 from rlx_datapipe.store.repair import repair_logs
 from rlx_datapipe.store.tables import ChainTable, create_tables, data_files, last_epoch
 
-PARTIAL = f".{slug('X/BTC')}.partial"
+PARTIAL = f".{os.getpid()}.partial"
 
 
 def added(symbol: str, epoch: int) -> AddedFile:

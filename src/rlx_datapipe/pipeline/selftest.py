@@ -23,6 +23,7 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.pipeline.proofs.worker import Order
 
+WORKERS_MAX = 8
 CHAINS, STATES, KILLS_BEFORE = 15, 150, 6
 SOAK_CHAINS, SOAK_STATES, SOAK_KILLS_BEFORE = 50, 1_000, 40
 SECONDS_PER_HOUR = 3_600
@@ -53,15 +54,15 @@ def selftest(
     only
         Play just these scenarios, by the ids that failures are told with.
     workers
-        Processes; as many as there are cores if None.
+        Processes; if None, as many as there are cores, up to `WORKERS_MAX`.
     sizes
         Chains of kills, states after a power cut, and runs that were killed before the power is cut.
 
     Returns
     -------
     A dictionary for JSON: counts of scenarios, kills, chains and states; ``points`` with the kills that
-    landed at each; ``lost`` and ``doubled`` ids, ``differing`` rows, acknowledged commits lost; ``failures``, each
-    with what reproduces it; ``verdict``.
+    landed at each; ``lost`` and ``doubled`` ids, ``differing`` rows, acknowledged commits lost;
+    ``failures``, each with what reproduces it; ``verdict``.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def selftest(
     sizes = sizes or (
         (SOAK_CHAINS, SOAK_STATES, SOAK_KILLS_BEFORE) if soak_hours else (CHAINS, STATES, KILLS_BEFORE)
     )
-    count = 1 if only else workers or os.cpu_count() or 1
+    count = 1 if only else workers or min(os.cpu_count() or 1, WORKERS_MAX)
     tally = _Tally(seed)
     while True:
         _round(seed + tally.rounds, sizes, only, count, tally, on_progress)

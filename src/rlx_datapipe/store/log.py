@@ -15,7 +15,6 @@ from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError, OutputError
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.store.files import make_folder, sync, unwritable
-from rlx_datapipe.store.layout import slug
 
 COMMIT_KEY = "rlx"
 LOG = "_delta_log"
@@ -121,9 +120,8 @@ class TableLog:
         OutputError
             When the epoch of the transaction is there already, or the system refuses to write.
         """
-        # One name a chain, which one process writes; the first entry several may want to make.
-        owner = transaction.app_id if transaction else f"table {os.getpid()}"
-        temporary = self._folder / f".{slug(owner)}.partial"
+        # No two processes may share it; what a crash leaves of them is removed by `repair_logs`.
+        temporary = self._folder / f".{os.getpid()}.partial"
         try:
             make_folder(self._folder)
             # Never write into it: a crash may have left it as a second name of an entry.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rlx_datapipe.core.errors import DatapipeError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.schema import TABLES
@@ -110,8 +111,8 @@ def before_resuming(dataset: Path, chain: Instrument, acknowledged: int, golden:
     try:
         commits = read_commits(dataset, chain.exchange, chain.symbol) if dataset.is_dir() else []
         wrong = _wrong_rows(dataset, commits, golden) if commits else []
-    except Exception as error:
-        return [f"unreadable with {acknowledged} acknowledged: {error}"] if acknowledged else []
+    except DatapipeError as error:
+        return [f"{acknowledged} acknowledged commits can't be read: {error}"] if acknowledged else []
     lost = acknowledged - len(commits)
     return wrong + ([f"{lost} acknowledged commits lost"] if lost > 0 else [])
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from rlx_datapipe.core.errors import DatapipeError
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.pipeline.proofs.disk import HOWS, Disk, Look, State, build, left_over
 from rlx_datapipe.pipeline.proofs.kills import GOLDEN, Mutate
@@ -144,19 +145,21 @@ def play(
                 mutate()
             out, rows = place / "run", scene.work / GOLDEN
             before = before_resuming(out, chain, cut.acknowledged, rows)
-            outcome = outcome_of(scene.reconstruct(out), out)
+            try:
+                outcome = outcome_of(scene.reconstruct(out), out)
+            except DatapipeError as error:
+                return {"before": before, "stuck": str(error)}
             return {**outcome, **counted(out, rows), "before": before}
 
         told: dict[str, Any] = {"id": cut.id, "kind": "power"}
         try:
-            outcome = in_child(work, scene.work / "cut.json")
+            outcome = in_child(work, scene.work / "cut.json") or {"before": [], "stuck": "died by itself"}
         except RunFailedError as error:
-            yield {**told, "by": [str(error)], "stuck": 1}
-            continue
-        if outcome is None:
-            yield {**told, "by": ["a run died by itself"], "stuck": 1}
+            outcome = {"before": [], "stuck": str(error)}
+        # One for each state in which any was lost.
+        told["acknowledged_lost"] = int(any("acknowledged" in sentence for sentence in outcome["before"]))
+        if "stuck" in outcome:
+            yield {**told, "by": [*outcome["before"], outcome["stuck"]], "stuck": 1}
             continue
         counts = {name: outcome[name] for name in ("lost", "doubled", "differing")}
-        lost = sum("acknowledged" in sentence for sentence in outcome["before"])
-        by = [*outcome["before"], *differs(outcome, golden)]
-        yield {**told, **counts, "acknowledged_lost": lost, "by": by}
+        yield {**told, **counts, "by": [*outcome["before"], *differs(outcome, golden)]}

@@ -25,7 +25,7 @@ from rlx_datapipe.simulation.market import simulate
 from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
 from rlx_datapipe.store.digest import TableDigest
 
-SETTINGS = Settings(batch_rows=100, threads=1, epoch_events=500, keyframe_events=400, horizon_ms=200)
+SETTINGS = Settings(batch_rows=100, threads=1, epoch_events=350, keyframe_events=400, horizon_ms=200)
 STUCK_S = 60
 """A run on the scene takes a fifth of a second: one that takes so long never ends."""
 
@@ -48,11 +48,11 @@ class Scene:
 
 
 def make_scene(work: Path, seed: int) -> Scene:
-    """Simulate four seconds of a market with a gap and an unreadable message in its capture."""
+    """Simulate three seconds of a market with a gap and an unreadable message in its capture."""
     market = MarketConfig(
-        seed=seed, duration_s=4, levels=150, snapshot_levels=100, snapshot_every_s=1, orders_per_s=800
+        seed=seed, duration_s=3, levels=150, snapshot_levels=100, snapshot_every_s=1, orders_per_s=800
     )
-    lines = partial(insert_garbage, k=300)(partial(drop_depth, k=12)(simulate(market)))
+    lines = partial(insert_garbage, k=250)(partial(drop_depth, k=12)(simulate(market)))
     capture = work / "capture.gz"
     if not capture.exists():
         write_capture(lines, capture)
@@ -94,9 +94,10 @@ def in_child(work: Callable[[], dict[str, Any]], told: Path) -> dict[str, Any] |
             signal.alarm(STUCK_S)
             told.write_text(json.dumps(work()))
             status = 0
-        except BaseException:
-            told.write_text(traceback.format_exc())
         finally:
+            # Whatever it was that is on its way now, nothing of the parent may run in here.
+            if status:
+                told.write_text(traceback.format_exc())
             os._exit(status)
     ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if ended == -signal.SIGKILL:
