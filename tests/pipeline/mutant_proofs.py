@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.pipeline.mutants import KILLED, WITHOUT_POWER
+from tests.pipeline.mutants import KILLED, WITHOUT_POWER, recovery_does_not_sync
 
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.pipeline.proofs.kills import golden_run, sweep
-from rlx_datapipe.pipeline.proofs.power import film, play
+from rlx_datapipe.pipeline.proofs.power import film, film_after_kill, play
 from rlx_datapipe.pipeline.proofs.scene import Scene, make_scene, warm
 from rlx_datapipe.pipeline.proofs.worker import some
 
@@ -32,6 +32,18 @@ def without_power(scene: Scene, golden: dict[str, Any], chain: Instrument, name:
     }
 
 
+def killed_then_without_power(scene: Scene, golden: dict[str, Any], chain: Instrument) -> dict[str, Any]:
+    """A run is killed when an entry of ``books`` has its name, not synced; the next one loses its power."""
+    first, wrong = film(scene), {}
+    moment = [number for number, step in enumerate(first.steps) if step.name == "entry named"][8]
+    for name, mutate in (("program", None), ("mutant", recovery_does_not_sync)):
+        second = film_after_kill(scene, first, moment, mutate)
+        cuts = [cut for cut in second.cuts(0) if cut.id.endswith(":dropped")][::2]
+        results = list(play(scene, golden, chain, cuts, mutate))
+        wrong[name] = [result["by"] for result in results if result["by"]]
+    return wrong
+
+
 def main() -> None:
     """Play all mutants in a folder."""
     scene = make_scene(Path(sys.argv[1]), seed=1)
@@ -43,6 +55,7 @@ def main() -> None:
             for name, (mutate, plans) in KILLED.items()
         },
         "without_power": {name: without_power(scene, golden, chain, name) for name in WITHOUT_POWER},
+        "after_kill": killed_then_without_power(scene, golden, chain),
     }
     sys.stdout.write(json.dumps(told) + "\n")
 

@@ -57,6 +57,8 @@ def test_every_mutant_is_noticed() -> None:
     assert {name for name, counts in without.items() if counts["wrong"]} == set(WITHOUT_POWER), without
     for name in ("folders not synced", "log not synced"):
         assert without[name]["acknowledged_lost"], without
+    assert told["after_kill"]["program"] == []
+    assert told["after_kill"]["mutant"]
 
 
 def test_a_scenario_is_played_again_by_its_name() -> None:

@@ -16,7 +16,13 @@ _NAMED = 10
 
 
 @click.command()
-@click.option("--seed", default=1, show_default=True, help="Makes the input and throws all dice.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=1,
+    show_default=True,
+    help="Makes the input and throws all dice.",
+)
 @click.option(
     "--soak", "soak_hours", default=0.0, metavar="HOURS", help="Go on with more seeds for so many hours."
 )
