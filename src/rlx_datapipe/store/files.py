@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -55,6 +56,8 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
         _discard(temporary)
 
 
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
+"""What the sync of a folder says that others made: it was there before us, and can't be synced by us."""
 _named: set[tuple[Path, int]] = set()
 """Folders, with their inodes, whose names this process has put on the disk."""
 
@@ -71,8 +74,9 @@ def make_folder(path: Path) -> None:
             return
         try:
             sync(folder.parent)
-        except PermissionError:
-            # What others own was there before us.
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
             return
         _named.add(known)
 
