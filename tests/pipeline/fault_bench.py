@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow.parquet as pq
-from tests.pipeline.crash_sweep import warm
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.pipeline.proofs.scene import Scene, warm
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits, verify_files
 from rlx_datapipe.store.dataset import dataset_digest, open_dataset
+from rlx_datapipe.store.state_bytes import unpack
 
 SETTINGS = Settings(batch_rows=200, epoch_events=800, keyframe_events=1_000, horizon_ms=200)
 HUNG_S = 20.0
@@ -154,9 +154,8 @@ def state(request: Told) -> Told:
         try:
             if path.suffix == ".parquet":
                 pq.read_table(path, page_checksum_verification=True, partitioning=None)
-            elif path.suffix == ".npz":
-                with np.load(path) as held:
-                    _ = [held[name] for name in held.files]
+            elif path.suffix == ".state":
+                unpack(path.read_bytes())
             elif path.suffix == ".json":
                 _ = (
                     [json.loads(line) for line in path.read_text().splitlines()]
@@ -228,7 +227,7 @@ WORKS: dict[str, Callable[[Told], Told]] = {"run": attempt, "state": state}
 
 def main() -> None:
     """Answer one JSON object a line until stdin ends."""
-    warm(Path(sys.argv[1]))
+    warm(Scene(Path(sys.argv[1]), Path(sys.argv[1]).parent, 0))
     for line in sys.stdin:
         request = json.loads(line)
         work = request["work"]

@@ -1,4 +1,4 @@
-"""Ways to break exactly-once on purpose: each must be noticed by the sweep, or the sweep proves nothing."""
+"""Ways to break exactly-once on purpose: each must be noticed by the proofs, or the proofs show nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.pipeline import chain, recovery
+from rlx_datapipe.pipeline.proofs.kills import Mutate, Plan
 from rlx_datapipe.pipeline.recovery import Standing
+from rlx_datapipe.sink import quarantine
 from rlx_datapipe.sink.datasink import DataSink
 from rlx_datapipe.sink.quarantine import Quarantine
-from rlx_datapipe.store.checkpoints import PipelineStateProvider
+from rlx_datapipe.store import files, log, orphans, repair
+from rlx_datapipe.store.checkpoints import KEPT, CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.tables import ChainTable
-
-Kill = tuple[str, int]
 
 
 def random_names() -> None:
@@ -53,9 +54,9 @@ def epoch_check_ignored() -> None:
     """A table takes an epoch that it has already."""
     commit = ChainTable.commit
 
-    def again(self: ChainTable, actions: Any, epoch: int, told: str) -> None:
+    def again(self: ChainTable, added: Any, epoch: int, told: str) -> None:
         self.committed = -1
-        commit(self, actions, epoch, told)
+        commit(self, added, epoch, told)
 
     ChainTable.commit = again  # type: ignore[method-assign]
 
@@ -64,11 +65,11 @@ def commit_before_data() -> None:
     """An epoch enters the logs while its files still have no name."""
     commit = ChainTable.commit
 
-    def early(self: ChainTable, actions: Any, epoch: int, told: str) -> None:
-        paths = [self._folder / action.path for action in actions]
+    def early(self: ChainTable, added: Any, epoch: int, told: str) -> None:
+        paths = [self._folder / file.path for file in added]
         for path in paths:
             path.rename(path.with_suffix(".unnamed"))
-        commit(self, actions, epoch, told)
+        commit(self, added, epoch, told)
         for path in paths:
             path.with_suffix(".unnamed").rename(path)
 
@@ -99,7 +100,63 @@ def digest_forgotten() -> None:
     DataSink.restore = forget  # type: ignore[method-assign]
 
 
-MUTANTS: dict[str, tuple[Callable[[], None], list[list[Kill]]]] = {
+def collected_too_early() -> None:
+    """Older checkpoints go as soon as there is a new one, whose epoch is not committed yet."""
+    save = CheckpointManager.save
+
+    def early(self: CheckpointManager, epoch: int, states: Any) -> Any:
+        record = save(self, epoch, states)
+        self.collect(epoch + KEPT - 1)
+        return record
+
+    CheckpointManager.save = early  # type: ignore[method-assign]
+
+
+def short_write_unchecked() -> None:
+    """What one call of write() did not take is forgotten, as at a limit of the size of files."""
+
+    def once(self: Path, data: Any) -> int:
+        handle = os.open(self, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            return os.write(handle, bytes(data)[:2_900])
+        finally:
+            os.close(handle)
+
+    Path.write_bytes = once  # type: ignore[method-assign]
+
+
+def _synced_only(wanted: Callable[[Path], bool]) -> None:
+    sync = files.sync
+
+    def some(path: Path) -> None:
+        if wanted(path):
+            sync(path)
+
+    for module in (files, log, orphans, repair, quarantine):
+        module.sync = some  # type: ignore[attr-defined]
+
+
+def files_not_synced() -> None:
+    """Names are synced, contents are not."""
+    _synced_only(lambda path: path.is_dir())
+
+
+def folders_not_synced() -> None:
+    """Contents are synced, names are not."""
+    _synced_only(lambda path: path.is_file())
+
+
+def log_not_synced() -> None:
+    """As delta-rs leaves its log."""
+    _synced_only(lambda path: log.LOG not in path.parts)
+
+
+def recovery_does_not_sync() -> None:
+    """What a killed process wrote but did not sync is built upon as it is."""
+    repair.sync = lambda path: None  # type: ignore[attr-defined]
+
+
+KILLED: dict[str, tuple[Mutate, list[Plan]]] = {
     "random names": (random_names, [[("table committed", k)] for k in (1, 6, 9)]),
     "orphans kept": (orphans_kept, [[("file published", 4)], [("checkpoint published", 2)]]),
     "offsets apart": (offsets_apart, [[("epoch committed", k)] for k in (2, 3)]),
@@ -107,4 +164,13 @@ MUTANTS: dict[str, tuple[Callable[[], None], list[list[Kill]]]] = {
     "commit before data": (commit_before_data, [[("table committed", k)] for k in (5, 10)]),
     "quarantine not cut": (quarantine_not_cut, [[("file published", k)] for k in range(5, 25, 4)]),
     "digest forgotten": (digest_forgotten, [[("epoch committed", 2)]]),
+    "collected too early": (collected_too_early, [[("checkpoint published", 2)], [("entry written", 13)]]),
+    "short write unchecked": (short_write_unchecked, [[("epoch committed", 2)]]),
 }
+"""Each with the kills by which it must be noticed."""
+WITHOUT_POWER: dict[str, Mutate] = {
+    "files not synced": files_not_synced,
+    "folders not synced": folders_not_synced,
+    "log not synced": log_not_synced,
+}
+"""To be noticed when the power is cut; kills leave what was written."""

@@ -83,8 +83,8 @@ def entries(dataset: Path, table: str = "events") -> list[Path]:
 def test_the_datasets_of_these_tests_are_what_they_seem(source: Path, made: dict[str, Path]) -> None:
     epochs = {name: len(read_commits(folder, *CHAIN)) for name, folder in made.items()}
     assert epochs == {"early": 2, "later": 5, "whole": 8}
-    assert not {path.name for path in made["early"].rglob("*.npz")} & {
-        path.name for path in made["later"].rglob("*.npz")
+    assert not {path.name for path in made["early"].rglob("*.state")} & {
+        path.name for path in made["later"].rglob("*.state")
     }
     assert inspect(made["whole"], deep=True)["problems"] == []
     assert open_dataset(made["whole"]).events.collect().height > 0
@@ -295,9 +295,9 @@ def strange_names(dice: random.Random, ours: str) -> list[str]:
 def test_names_that_are_not_ours_are_never_deleted(source: Path, later: Path, made: dict[str, Path]) -> None:
     dice = random.Random(23)
     date = next((later / "events").rglob("date=*"))
-    checkpoints = next(later.rglob("*.npz")).parent
+    checkpoints = next(later.rglob("*.state")).parent
     foreign: list[Path] = []
-    for folder, suffix in ((date, ".parquet"), (checkpoints, ".npz")):
+    for folder, suffix in ((date, ".parquet"), (checkpoints, ".state")):
         for ours in (f"epoch-0000000077{suffix}", f".epoch-0000000077{suffix}.partial"):
             is_ours = re.compile(rf"epoch-\d{{10}}{suffix}|\.epoch-\d{{10}}{suffix}\.partial")
             names = {name for name in strange_names(dice, ours) if not is_ours.fullmatch(name)}

@@ -1,4 +1,4 @@
-"""Killed at every point, resumed, and nothing tells the difference; broken on purpose, it is noticed."""
+"""Killed and without power at every moment, it ends the same; broken on purpose, it is noticed."""
 
 from __future__ import annotations
 
@@ -8,65 +8,64 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pipeline.captures import capture
-from tests.pipeline.mutants import MUTANTS
+from tests.pipeline.mutants import KILLED, WITHOUT_POWER
 
 from rlx_datapipe.core.crash import POINTS, crash_point
-from rlx_datapipe.simulation.config import MarketConfig
-from rlx_datapipe.simulation.faults import drop_depth, insert_garbage
+from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.pipeline.selftest import selftest
 
-MARKET = MarketConfig(duration_s=4, levels=150, snapshot_levels=100, snapshot_every_s=1, orders_per_s=800)
-SWEEP = Path(__file__).with_name("crash_sweep.py")
-ROOT = SWEEP.parents[2]
+ROOT = Path(__file__).parents[2]
+PROOFS = Path(__file__).with_name("mutant_proofs.py")
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
-    """A folder in memory where there is one: a kill does not care for the disk, and syncs cost nothing."""
+@pytest.fixture(scope="module", autouse=True)
+def _path() -> Iterator[None]:
+    """Processes of the self-test find the package where this one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
+        yield
+
+
+def test_killed_anywhere_it_ends_the_same() -> None:
+    told = selftest(1, sizes=(15, 100, 4))
+    assert told["failures"] == []
+    assert told["verdict"] == "pass"
+    assert told["points"].keys() == set(POINTS)
+    assert all(told["points"].values()), told["points"]
+    assert told["lost"] == told["doubled"] == told["differing"] == 0
+    assert told["acknowledged_lost"] == told["stuck"] == 0
+    assert told["kills"] > 150
+    assert told["chains"] > 15
+    assert told["power_states"] >= 100 + 4 * 6
+
+
+def test_every_mutant_is_noticed() -> None:
     memory = Path("/dev/shm")  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        capture(
-            Path(folder) / "capture.gz", MARKET, partial(drop_depth, k=12), partial(insert_garbage, k=300)
+    place = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as work:
+        done = subprocess.run(
+            [sys.executable, PROOFS, work], capture_output=True, text=True, timeout=300, check=False
         )
-        yield Path(folder)
-
-
-def swept(place: Path, *options: str) -> dict[str, Any]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    done = subprocess.run(
-        [sys.executable, SWEEP, place / "capture.gz", place, *options],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=environment,
-    )
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    assert {name for name, by in told["killed"].items() if by} == set(KILLED)
+    without = told["without_power"]
+    assert {name for name, counts in without.items() if counts["wrong"]} == set(WITHOUT_POWER), without
+    for name in ("folders not synced", "log not synced"):
+        assert without[name]["acknowledged_lost"], without
+    assert told["after_kill"]["program"] == []
+    assert told["after_kill"]["mutant"]
 
 
-def test_killed_anywhere_it_ends_the_same(place: Path) -> None:
-    told = swept(place, "--chains", "15", "--seed", "1")
-    golden = told["golden"]
-    assert told["wrong"] == []
-    assert golden["digest"] == golden["read_back"]
-    assert golden["strays"] == golden["damaged"] == golden["partial"] == []
-    assert set(golden["versions"].values()) == {5}
-    assert told["hit"].keys() == set(POINTS)
-    assert all(told["hit"].values()), told["hit"]
-    assert told["scenarios"] > 100
-    assert told["landed"] >= told["scenarios"]
-
-
-def test_every_mutant_is_noticed(place: Path) -> None:
-    told = swept(place, *(option for name in MUTANTS for option in ("--mutant", name)))
-    assert {name for name, by in told["noticed"].items() if by} == set(MUTANTS)
+def test_a_scenario_is_played_again_by_its_name() -> None:
+    told = selftest(1, only=("kill:table-committed#3+entry-named#2", "power:40:torn"))
+    assert (told["scenarios"], told["power_states"], told["chains"], told["verdict"]) == (2, 1, 1, "pass")
+    with pytest.raises(OptionError, match="no such scenario"):
+        selftest(1, only=("kill",))
 
 
 def test_a_point_that_no_proof_knows_is_none() -> None:

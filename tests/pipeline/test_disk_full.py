@@ -7,7 +7,7 @@ from collections import Counter
 from tests.pipeline.conftest import Bench
 
 SIZES = 24
-PLACES = ("rlx.json", ".parquet", ".npz", "log")
+PLACES = ("rlx.json", ".parquet", ".state", "log")
 
 
 def place_of(file: str) -> str:
@@ -27,7 +27,7 @@ def test_a_full_disk_anywhere(tmpfs: Bench) -> None:
         hit[place_of(told["file"])] += 1
         tables.add(told["file"].rpartition("/")[2])
     assert hit.total() == SIZES
-    assert {".parquet", ".npz", "log"} <= set(hit), hit
+    assert {".parquet", ".state", "log"} <= set(hit), hit
 
 
 def test_no_room_for_the_manifest_is_a_place_that_is_none(tmpfs: Bench) -> None:

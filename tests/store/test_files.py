@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rlx_datapipe.core.errors import OutputError
-from rlx_datapipe.store.files import publish_bytes, publishing
+from rlx_datapipe.store import files
+from rlx_datapipe.store.files import make_folder, publish_bytes, publishing
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -86,3 +87,26 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="there already"):
         publish_bytes(tmp_path / "file", b"new")
     assert (tmp_path / "target").read_bytes() == b"mine"
+
+
+def test_each_new_folder_is_synced_into_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync of the innermost alone leaves the others to a power cut."""
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert synced[:3] == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+    synced.clear()
+    make_folder(tmp_path / "a" / "b" / "d")
+    assert synced == [tmp_path / "a" / "b"]
+
+
+def test_a_folder_that_another_process_made_is_synced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    make_folder(tmp_path / "theirs" / "ours")
+    assert synced[:2] == [tmp_path / "theirs", tmp_path]

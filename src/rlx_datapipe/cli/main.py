@@ -19,6 +19,7 @@ _HOMES = {
     "validate": "is the dataset correct? rules give findings",
     "export": "a dataset in the layout of a vendor",
     "bench": "the measured claims: target and figure side by side",
+    "selftest": "crash proofs: killed and without power anywhere, nothing is lost",
 }
 
 

@@ -84,6 +84,8 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
     screen.print(f"{result['events']:,} events in {took}")
     screen.print(f"digest   {result['digest']}", soft_wrap=True)
     screen.print(f"dataset  {result['dataset']}", markup=False, soft_wrap=True)
+    for sentence in result.get("repaired", []):
+        screen.print(f"{_ODD} {escape(sentence)}", soft_wrap=True)
     if result["quarantined"]:
         where = escape(f"{result['dataset']}/quarantine")
         told = f"{_ODD} {result['quarantined']:,} messages could not be read: see {where}"

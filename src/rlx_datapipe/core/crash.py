@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 
 POINTS = (
     "file written",
     "file published",
     "files published",
     "checkpoint published",
+    "entry written",
+    "entry named",
     "table committed",
     "epoch committed",
     "checkpoint collected",
@@ -21,6 +24,7 @@ POINTS = (
 
 _reached: Counter[str] = Counter()
 _armed: dict[str, int] = {}
+_watchers: list[Callable[[str], None]] = []
 
 
 def crash_point(name: str) -> None:
@@ -34,6 +38,8 @@ def crash_point(name: str) -> None:
     if name not in POINTS:
         raise KeyError(name)
     _reached[name] += 1
+    for watcher in _watchers:
+        watcher(name)
     if _armed.get(name) == _reached[name]:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -41,6 +47,11 @@ def crash_point(name: str) -> None:
 def arm(name: str, passing: int) -> None:
     """Kill this process when it passes the point for the n-th time, counted from 1; for proofs only."""
     _armed[name] = passing
+
+
+def watch(watcher: Callable[[str], None]) -> None:
+    """Call a function with the name of each point that is passed; for proofs only."""
+    _watchers.append(watcher)
 
 
 def reached() -> dict[str, int]:

@@ -13,7 +13,7 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.memory import peak_bytes
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
-from rlx_datapipe.ingestion.sources import find_sources
+from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
@@ -23,7 +23,8 @@ from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import start_dataset
-from rlx_datapipe.store.tables import digest_name
+from rlx_datapipe.store.repair import repair_logs
+from rlx_datapipe.store.tables import create_tables, digest_name
 
 
 def reconstruct(
@@ -64,7 +65,7 @@ def reconstruct(
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
     ``findings`` (alarms: drift and gaps beyond their thresholds), ``events_per_second``,
     ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and the same per chain in
-    ``chains``.
+    ``chains``; ``repaired``, if a power cut left anything that had to be taken out.
 
     Raises
     ------
@@ -86,6 +87,9 @@ def reconstruct(
     planned = [f"{source.instrument.exchange}/{source.instrument.symbol}" for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
     with locked(folder) as check_place, resumable(folder):
+        # Once for all: workers that begin at the same time find logs that are sound, and there.
+        repaired = repair_logs(folder)
+        create_tables(folder)
         if workers:
             done = ProcessManager(found, folder, settings, workers, on_progress).run()
             written = [(chain.summary, chain.digests) for chain in done]
@@ -93,11 +97,18 @@ def reconstruct(
         else:
             watcher = Watcher(on_progress, check_place=check_place)
             written = [write_chain(source, folder, settings, watcher) for source in found]
-    digests: dict[str, str] = {}
-    for source, (_, tables) in zip(found, written, strict=True):
-        chain = source.instrument.exchange, source.instrument.symbol
-        digests.update({digest_name(table, *chain): tables[table] for table in TABLES})
-    return _summary(folder, [told for told, _ in written], combine(digests), time.perf_counter() - started)
+    told = _summary(folder, [summary for summary, _ in written], time.perf_counter() - started)
+    told["digest"] = combine(_digests(found, [tables for _, tables in written]))
+    return {**told, "repaired": repaired} if repaired else told
+
+
+def _digests(sources: list[Source], tables: list[dict[str, str]]) -> dict[str, str]:
+    """The digest of each table of each chain, under the name by which it enters that of the dataset."""
+    return {
+        digest_name(table, source.instrument.exchange, source.instrument.symbol): digests[table]
+        for source, digests in zip(sources, tables, strict=True)
+        for table in TABLES
+    }
 
 
 _SUMMED = (
@@ -113,7 +124,7 @@ _SUMMED = (
 )
 
 
-def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: float) -> dict[str, Any]:
+def _summary(folder: Path, chains: list[dict[str, Any]], elapsed: float) -> dict[str, Any]:
     """The result of a run over all its chains."""
     total = {name: sum(chain[name] for chain in chains) for name in _SUMMED}
     by_type: Counter[str] = Counter()
@@ -121,7 +132,7 @@ def _summary(folder: Path, chains: list[dict[str, Any]], digest: str, elapsed: f
         by_type.update(chain["events_by_type"])
     return {
         "dataset": readable(str(folder)),
-        "digest": digest,
+        "digest": "",
         **total,
         "events_by_type": dict(by_type),
         "elapsed_seconds": round(elapsed, 3),

@@ -123,6 +123,9 @@ class DataSink:
         ``states`` are those of the stages before this one; the last commit has a ``summary`` instead.
         """
         written = {name: table.close_files() for name, table in self._tables.items()}
+        # The last commit has no checkpoint, which would do this on its way.
+        for set_aside in (self.quarantine, self._unknown):
+            set_aside.make_durable()
         crash_point("files published")
         commit = Commit(
             chain=f"{self._instrument.exchange}/{self._instrument.symbol}",

@@ -15,7 +15,7 @@ from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.core.state import State, Value
-from rlx_datapipe.store.files import sync, unwritable
+from rlx_datapipe.store.files import make_folder, sync, unwritable
 from rlx_datapipe.store.layout import QUARANTINE, readable, set_aside_file
 
 
@@ -38,7 +38,7 @@ class Quarantine:
             self._first_rows.setdefault(key, reject.row)
             path = set_aside_file(*self._where, reject.file)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 with path.open("ab") as file:
                     file.write(_line(reject))
             except OSError as error:
@@ -46,14 +46,20 @@ class Quarantine:
 
     def state(self) -> State:
         """Counts, and how long each file is; so much of it is on the disk then."""
-        for path in self._files():
-            sync(path)
+        self.make_durable()
         sizes = {path.relative_to(self._folder()).as_posix(): path.stat().st_size for path in self._files()}
         counts: list[Value] = [
             [file, reason, count, self._first_rows[file, reason]]
             for (file, reason), count in self.counts.items()
         ]
         return State({"counts": counts, "sizes": dict(sizes)})
+
+    def make_durable(self) -> None:
+        """Put what was set aside so far on the disk, with the names of its files."""
+        for path in self._files():
+            sync(path)
+        if self._folder().is_dir():
+            sync(self._folder())
 
     def restore(self, state: State) -> None:
         """Cut the files back to what they were: what came later is told again.

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import table_folder
+from rlx_datapipe.store.log import TableLog, log_damaged
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import COMMIT_KEY, data_files, last_epoch, log_damaged, open_log
+from rlx_datapipe.store.tables import data_files, last_epoch
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +90,12 @@ def read_commits(dataset: Path, exchange: str, symbol: str) -> list[Commit]:
         When a commit is missing, doubled or changed, or the log can't be read.
     """
     commits: list[Commit] = []
-    for text in _log(dataset):
+    for text in (entry.told for entry in TableLog(table_folder(dataset, "events")).entries if entry.told):
         try:
             commit = msgspec.json.decode(text, type=Commit)
             own = msgspec.json.decode(text, type=_Own)
         except msgspec.MsgspecError as error:
-            raise log_damaged(dataset, "events", error) from error
+            raise log_damaged(table_folder(dataset, "events"), str(error)) from error
         if commit.digest() != own.sha256:
             raise _broken(dataset, commit, f"epoch {commit.epoch} changed")
         if commit.chain != f"{exchange}/{symbol}":
@@ -115,34 +115,6 @@ def _broken(dataset: Path, commit: Commit, found: str) -> DatasetError:
         found=found,
         remedy="Restore the dataset from a backup, or reconstruct it",
     )
-
-
-class _Told(msgspec.Struct, frozen=True):
-    told: str | None = msgspec.field(name=COMMIT_KEY, default=None)
-
-
-class _Action(msgspec.Struct, frozen=True):
-    info: _Told | None = msgspec.field(name="commitInfo", default=None)
-
-
-def _log(dataset: Path) -> list[str]:
-    """Our part of each entry in the log of ``events``, oldest first.
-
-    The entries are read here: of a folder with ``#`` or ``?`` in its name delta-rs tells an empty history.
-    """
-    folder = table_folder(dataset, "events")
-    found = []
-    try:
-        for number in range(open_log(folder).version() + 1):
-            for line in (folder / "_delta_log" / f"{number:020d}.json").read_bytes().splitlines():
-                info = msgspec.json.decode(line, type=_Action).info
-                if info is not None and info.told is not None:
-                    found.append(info.told)
-    except TableNotFoundError:
-        return []
-    except (DeltaError, OSError, msgspec.MsgspecError) as error:
-        raise log_damaged(dataset, "events", error) from error
-    return found
 
 
 def verify_files(dataset: Path, commits: list[Commit]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -41,7 +42,7 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary.unlink(missing_ok=True)
         yield temporary
         sync(temporary)
@@ -64,6 +65,31 @@ def publishing(path: Path, *, adopt: bool = False) -> Iterator[Path]:
         raise unwritable(path, error) from error
     finally:
         _discard(temporary)
+
+
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
+"""What the sync of a folder says that others made: it was there before us, and can't be synced by us."""
+_named: set[tuple[Path, int]] = set()
+"""Folders, with their inodes, whose names this process has put on the disk."""
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with all above it, so that a power cut takes none of them back.
+
+    One that is there already may have been made by a process that was killed before it could sync.
+    """
+    for folder in (path, *path.parents):
+        folder.mkdir(parents=True, exist_ok=True)
+        known = (folder, folder.stat().st_ino)
+        if known in _named:
+            return
+        try:
+            sync(folder.parent)
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
+            return
+        _named.add(known)
 
 
 def publish_bytes(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatasetError, OutputError, SourceError
 from rlx_datapipe.core.instrument import Instrument, same_symbol
-from rlx_datapipe.store.files import publish_bytes, unwritable
+from rlx_datapipe.store.files import make_folder, publish_bytes, unwritable
 from rlx_datapipe.store.layout import MANIFEST, place_problem, readable, slug
 
 FORMAT_VERSION = 1
@@ -130,7 +130,7 @@ def start_dataset(
                 if begun
                 else "Choose another --out, or delete it first if you no longer need it",
             )
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
     head = {"format_version": FORMAT_VERSION, "writer": writer, "settings": settings, "planned": planned}
@@ -139,7 +139,8 @@ def start_dataset(
 
 def finish_chain(folder: Path, chain: ChainManifest) -> None:
     """Record a chain that was written to its end."""
-    content = msgspec.json.format(msgspec.json.encode(chain), indent=2) + b"\n"
+    # In order, for a summary that was read back from its commit has its keys in order, too.
+    content = msgspec.json.format(msgspec.json.encode(chain, order="sorted"), indent=2) + b"\n"
     publish_bytes(chain_record(folder, chain.instrument), content)
 
 

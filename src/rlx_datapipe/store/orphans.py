@@ -30,7 +30,7 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
 
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:
-    partial = re.compile(rf"\.epoch-\d{{10}}{re.escape(suffix)}\.partial")
+    partial = re.compile(rf"\.epoch-\d{{10}}(\.spill)?{re.escape(suffix)}\.partial")
     leftovers = [path for path in folder.glob(".epoch-*") if partial.fullmatch(path.name)]
     leftovers += [path for epoch, path in epoch_files(folder, suffix) if epoch > committed]
     for path in sorted(leftovers):

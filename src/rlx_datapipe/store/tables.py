@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from contextlib import suppress
+import uuid
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import Schema
 
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import Int64Array
-from rlx_datapipe.core.schema import PARTITION, SCHEMAS, stored_schema
-from rlx_datapipe.store.files import FileRecord, file_digest, sync, system_reason, unwritable
-from rlx_datapipe.store.layout import partition_folder, table_folder
+from rlx_datapipe.core.schema import PARTITION, SCHEMAS, TABLES, stored_schema
+from rlx_datapipe.store.files import FileRecord, file_digest
+from rlx_datapipe.store.layout import MANIFEST, partition_folder, table_folder
+from rlx_datapipe.store.log import AddedFile, TableLog, Transaction, canonical, commit_actions, log_damaged
 from rlx_datapipe.store.parts import PartFile
 
 NS_PER_DAY = 86_400_000_000_000
-COMMIT_KEY = "rlx"
 
 
 class ChainTable:
@@ -45,8 +44,9 @@ class ChainTable:
         self._folder = table_folder(dataset, table)
         self._part: PartFile | None = None
         self._day = 0
-        self._written: list[AddAction | RemoveAction] = []
-        self.committed = last_epoch(dataset, table, exchange, symbol)
+        self._written: list[AddedFile] = []
+        self._log = create_table(dataset, table)
+        self.committed = self._log.last_epoch(f"{exchange}/{symbol}")
 
     def append(self, rows: pa.Table, times: Int64Array, epoch: int) -> None:
         """Add rows to the files of an epoch, one file per UTC date of ``times`` (ns, shape (n,), rising).
@@ -68,8 +68,8 @@ class ChainTable:
         """Move rows that wait in memory to the disk, where that is worth it; their bytes."""
         return self._part.spill() if self._part is not None else 0
 
-    def close_files(self) -> tuple[list[AddAction | RemoveAction], tuple[FileRecord, ...]]:
-        """Publish what was appended since the last call; the log entries to commit, and the files."""
+    def close_files(self) -> tuple[list[AddedFile], tuple[FileRecord, ...]]:
+        """Publish what was appended since the last call; the files for the log, and for the commit."""
         self._close_part()
         written, self._written = self._written, []
         records = []
@@ -88,41 +88,25 @@ class ChainTable:
         path = self._part.path
         values = {"exchange": self.exchange, "symbol": self.symbol, "date": _date_text(self._day)}
         self._written.append(
-            AddAction(
+            AddedFile(
                 path=path.relative_to(self._folder).as_posix(),
                 size=path.stat().st_size,
                 partition_values=values,
                 modification_time=self._day * 86_400_000,
-                data_change=True,
                 stats=json.dumps(self._part.statistics()),
             )
         )
         self._part = None
 
-    def commit(self, actions: list[AddAction | RemoveAction], epoch: int, told: str) -> None:
+    def commit(self, added: list[AddedFile], epoch: int, told: str) -> None:
         """Add files by one durable log entry that carries the epoch of the chain and ``told`` (JSON).
 
         An epoch that this table has already is left alone: a crash came between it and ``events``.
         """
         if epoch <= self.committed:
             return
-        transaction = Transaction(app_id=f"{self.exchange}/{self.symbol}", version=epoch)
-        try:
-            # A log that had entries and is gone is not begun anew: the epochs in it would be missing.
-            begun = self.committed >= 0
-            table = open_log(self._folder) if begun else create_table(self._folder, self.table)
-            table.create_write_transaction(
-                actions,
-                mode="append",
-                schema=stored_schema(self.table),
-                partition_by=list(PARTITION),
-                commit_properties=CommitProperties(
-                    custom_metadata={COMMIT_KEY: told}, app_transactions=[transaction]
-                ),
-            )
-            _make_durable(table, self._folder)
-        except (DeltaError, OSError) as error:
-            raise unwritable(self._folder, error) from error
+        transaction = Transaction(f"{self.exchange}/{self.symbol}", epoch)
+        self._log.append(commit_actions(self.table, added, transaction, told), transaction)
         self.committed = epoch
         crash_point("table committed")
 
@@ -135,77 +119,37 @@ def last_epoch(dataset: Path, table: str, exchange: str, symbol: str) -> int:
     DatasetError
         When the log is damaged.
     """
-    try:
-        version = open_log(table_folder(dataset, table)).transaction_version(f"{exchange}/{symbol}")
-    except TableNotFoundError:
-        return -1
-    except (DeltaError, OSError) as error:
-        raise log_damaged(dataset, table, error) from error
-    return -1 if version is None else int(version)
+    return TableLog(table_folder(dataset, table)).last_epoch(f"{exchange}/{symbol}")
 
 
-def log_damaged(dataset: Path, table: str, error: Exception) -> DatasetError:
-    """The error for a log of a table that can't be read."""
-    missing = _missing_entry(table_folder(dataset, table) / "_delta_log")
-    reason = system_reason(error) if missing is None else f"entry {missing} is missing"
-    return DatasetError(
-        f"the log of table {table!r} can't be read ({reason})",
-        file=dataset,
-        remedy="Restore it or reconstruct again",
-    )
+def create_tables(dataset: Path) -> None:
+    """Make all tables of a dataset, empty; those that are there are left as they are."""
+    for table in TABLES:
+        create_table(dataset, table)
 
 
-def _missing_entry(log: Path) -> int | None:
-    """The first entry of a log that is not there although a later one is."""
-    held = {int(path.stem) for path in log.glob("*.json") if path.stem.isdigit()}
-    return min(set(range(max(held))) - held, default=None) if held else None
+def create_table(dataset: Path, table: str) -> TableLog:
+    """The log of a table; the table is made, empty, if it is not there."""
+    log = TableLog(table_folder(dataset, table))
+    if log.version < 0:
+        log.append(_first_actions(dataset, table))
+    return log
 
 
-def _make_durable(table: DeltaTable, folder: Path) -> None:
-    # delta-rs does not sync its log: an entry that a power cut can take back is no commit.
-    # A table does not know of the entry that was just added to it until it looks again.
-    table.update_incremental()
-    log = folder / "_delta_log"
-    entry = log / f"{table.version():020d}.json"
-    try:
-        for path in (entry, log, folder, folder.parent):
-            sync(path)
-    except OSError:
-        # After a failed sync nothing tells what is on the disk: not written, then, and redone on resuming.
-        with suppress(OSError):
-            entry.unlink()
-        raise
-
-
-def open_log(folder: Path) -> DeltaTable:
-    """Open the Delta table in ``folder``.
-
-    Raises
-    ------
-    TableNotFoundError
-        When it has no entry: a stop may come between the folder of a log and the first entry in it.
-    """
-    if not any((folder / "_delta_log").glob("*.json")):
-        raise TableNotFoundError(f"no log in {folder}")
-    return DeltaTable(folder.as_uri())
-
-
-def create_table(folder: Path, table: str) -> DeltaTable:
-    """Open the Delta table in ``folder``; made empty if it is not there."""
-    try:
-        return open_log(folder)
-    except TableNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-        made = DeltaTable.create(
-            folder.as_uri(),
-            schema=stored_schema(table),
-            partition_by=list(PARTITION),
-            name=f"rlx {table}",
-            # The log is the chain of commits: none of it may be cleaned away as too old.
-            configuration={"delta.appendOnly": "true", "delta.enableExpiredLogCleanup": "false"},
-        )
-        _make_durable(made, folder)
-        return made
+def _first_actions(dataset: Path, table: str) -> list[dict[str, Any]]:
+    manifest = dataset / MANIFEST
+    digest = hashlib.sha256(manifest.read_bytes() if manifest.is_file() else b"").hexdigest()
+    metadata = {
+        # No random one: two runs must make the same table.
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{digest}/{table}")),
+        "name": f"rlx {table}",
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": canonical(Schema.from_arrow(stored_schema(table)).to_json()),
+        "partitionColumns": list(PARTITION),
+        # The log is the chain of commits: none of it may be cleaned away as too old.
+        "configuration": {"delta.appendOnly": "true", "delta.enableExpiredLogCleanup": "false"},
+    }
+    return [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata}]
 
 
 def _date_text(day: int) -> str:
@@ -245,28 +189,29 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
         When the folder holds no such table, or a committed file is gone.
     """
     folder = table_folder(dataset, table)
-    try:
-        delta = open_log(folder)
-        actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    except TableNotFoundError as error:
+    log = TableLog(folder)
+    if log.version < 0:
         raise DatasetError(
             f"no table {table!r} here", file=dataset, remedy="Give the folder that rlx reconstruct made"
-        ) from error
-    except (DeltaError, OSError) as error:
-        raise log_damaged(dataset, table, error) from error
-    found = []
-    for action in actions:
-        path = folder / action["path"]
-        if not path.is_file():
-            raise DatasetError(
-                "a committed file is gone", file=path, remedy="Restore it or reconstruct again"
-            )
-        partition = (action["partition.exchange"], action["partition.symbol"], action["partition.date"])
-        found.append(DataFile(*partition, path, action.get("min.event_id"), action.get("min.origin_time")))
+        )
+    found = [_data_file(folder, added) for entry in log.entries for added in entry.added]
     if table != "events":
-        last = {chain: last_epoch(dataset, "events", *chain) for chain in {file[:2] for file in found}}
-        found = [file for file in found if file.epoch <= last[file[:2]]]
+        events = TableLog(table_folder(dataset, "events"))
+        found = [f for f in found if f.epoch <= events.last_epoch(f"{f.exchange}/{f.symbol}")]
     return sorted(found, key=lambda file: (file.exchange, file.symbol, file.path.name, file.date))
+
+
+def _data_file(folder: Path, added: AddedFile) -> DataFile:
+    path, partition = folder / added.path, added.partition_values
+    if not path.is_file():
+        raise DatasetError("a committed file is gone", file=path, remedy="Restore it or reconstruct again")
+    try:
+        least = json.loads(added.stats or "{}").get("minValues", {})
+        day = date.fromisoformat(partition["date"])
+        chain = (partition["exchange"], partition["symbol"])
+    except (KeyError, ValueError) as error:
+        raise log_damaged(folder, f"what it says of {added.path}: {error}") from error
+    return DataFile(*chain, day, path, least.get("event_id"), least.get("origin_time"))
 
 
 def read_file(table: str, path: Path, columns: list[str] | None = None) -> pa.Table:
