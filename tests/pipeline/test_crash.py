@@ -15,7 +15,7 @@ import pytest
 from tests.pipeline.mutants import KILLED, WITHOUT_POWER
 
 from rlx_datapipe.core.crash import POINTS, crash_point
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.errors import DatapipeError, OptionError
 from rlx_datapipe.pipeline.selftest import selftest
 
 ROOT = Path(__file__).parents[2]
@@ -64,8 +64,11 @@ def test_every_mutant_is_noticed() -> None:
 def test_a_scenario_is_played_again_by_its_name() -> None:
     told = selftest(1, only=("kill:table-committed#3+entry-named#2", "power:40:torn"))
     assert (told["scenarios"], told["power_states"], told["chains"], told["verdict"]) == (2, 1, 1, "pass")
-    with pytest.raises(OptionError, match="no such scenario"):
-        selftest(1, only=("kill",))
+    for name in ("kill", "kill:somewhere#1", "power:torn"):
+        with pytest.raises(OptionError, match="no such scenario"):
+            selftest(1, only=(name,))
+    with pytest.raises(DatapipeError, match="no moment 99999 in this run"):
+        selftest(1, only=("power:99999:torn",))
 
 
 def test_a_point_that_no_proof_knows_is_none() -> None:

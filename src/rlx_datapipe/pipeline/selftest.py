@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 
 from rlx_datapipe.core.crash import POINTS
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.errors import DatapipeError, OptionError
 from rlx_datapipe.core.version import WRITER
+from rlx_datapipe.pipeline.proofs.kills import planned
 from rlx_datapipe.pipeline.proofs.worker import Order
 
 WORKERS_MAX = 8
@@ -69,7 +70,7 @@ def selftest(
     OptionError
         For a scenario or seed that there is none of.
     """
-    if seed < 0 or not all(_ONLY.fullmatch(name) for name in only):
+    if seed < 0 or not all(_ONLY.fullmatch(name) and _points_exist(name) for name in only):
         raise OptionError("no such scenario or seed", found=", ".join((str(seed), *only)))
     started = time.monotonic()
     sizes = sizes or (
@@ -82,6 +83,10 @@ def selftest(
         tally.rounds += 1
         if time.monotonic() - started >= soak_hours * SECONDS_PER_HOUR:
             return tally.told(time.monotonic() - started, whole=not only)
+
+
+def _points_exist(name: str) -> bool:
+    return not name.startswith("kill:") or all(point in POINTS for point, _ in planned(name))
 
 
 class _Tally:
@@ -156,7 +161,7 @@ def _played(orders: list[Order]) -> Iterator[dict[str, Any]]:
         while ended < len(running):
             result = results.get()
             if isinstance(result, str):
-                raise RuntimeError(f"a process of the self-test failed: {result}")
+                raise DatapipeError("the self-test can't be played", found=result, remedy="Check --only")
             if result is None:
                 ended += 1
             else:
