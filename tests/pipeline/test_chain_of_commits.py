@@ -126,7 +126,7 @@ def test_the_newest_commit_missing_is_told(source: Path, whole: Path) -> None:
 def test_any_other_commit_missing_is_told(source: Path, whole: Path) -> None:
     for number, entry in enumerate(entries(whole)[:-1]):
         hidden = entry.rename(whole / "hidden")
-        reason = f"entry {number} is missing" if number else "log of table 'events' can't be read"
+        reason = f"version {number} is missing" if number else "log of table 'events' can't be read"
         refused_everywhere(whole, source, reason)
         hidden.rename(entry)
 

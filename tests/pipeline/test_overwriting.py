@@ -65,7 +65,7 @@ def test_what_a_changed_program_would_write_otherwise_is_refused(
     source, out = ahead
     before = committed(out)
     change_the_program(monkeypatch)
-    with pytest.raises(OutputError, match="a file of this name is there already"):
+    with pytest.raises(OutputError, match="is not the same to the byte"):
         reconstruct(source, out, SETTINGS, resume=True)
     assert committed(out) == before
     monkeypatch.undo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,18 @@ def test_recovery_removes_what_a_kill_left_of_a_spill(tmp_path: Path) -> None:
     left.write_bytes(b"cut off")
     assert remove_orphans(tmp_path, "BINANCE", "BTCUSDT") == 1
     assert not left.exists()
+
+
+def test_a_part_that_is_abandoned_takes_nothing_with_it_later(tmp_path: Path) -> None:
+    path = tmp_path / "epoch-0000000000.parquet"
+    schema = pa.schema([("event_id", pa.int64())])
+    first = PartFile(path, schema)
+    first.append(pa.table({"event_id": [1]}, schema))
+    first.abandon()
+    assert list(tmp_path.iterdir()) == []
+    second = PartFile(path, schema)
+    del first
+    gc.collect()
+    second.append(pa.table({"event_id": [2]}, schema))
+    second.close()
+    assert pq.read_table(path)["event_id"].to_pylist() == [2]

@@ -115,16 +115,34 @@ class _ChainWriter:
         return summary, digests
 
     def _go_on(self, standing: Standing) -> tuple[Summary, Digests]:
-        source, watcher = self._source, self._watcher
-        sink = DataSink(self._folder, source.instrument, self._provider)
+        source = self._source
         tally, alarms = Tally(), Alarms(source.instrument, self._settings)
-        if standing.commit is not None:
-            sink.restore(standing.states["sink"], standing.commit)
-            tally.restore(standing.states["tally"])
-            alarms.restore(standing.states["alarms"])
-        else:
-            sink.begin()
-        for batch in self._overlapped(standing.states):
+        with DataSink(self._folder, source.instrument, self._provider) as sink:
+            if standing.commit is not None:
+                sink.restore(standing.states["sink"], standing.commit)
+                tally.restore(standing.states["tally"])
+                alarms.restore(standing.states["alarms"])
+            else:
+                sink.begin()
+            self._write_epochs(sink, tally, alarms, standing.states)
+            sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(self._pins.skips))
+            summary = {
+                "exchange": source.instrument.exchange,
+                "symbol": source.instrument.symbol,
+                "skipped": [skip.reason for skip in self._pins.skips],
+                **tally.told(),
+                "rows": sink.rows,
+                "quarantined": sink.quarantine.counts.total(),
+                "findings": alarms.finish(),
+            }
+            self._check()
+            sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
+            return summary, sink.digests
+
+    def _write_epochs(self, sink: DataSink, tally: Tally, alarms: Alarms, states: dict[str, State]) -> None:
+        """Take in all batches, and commit all epochs but the last."""
+        watcher, bytes_total = self._watcher, self._source.bytes_total
+        for batch in self._overlapped(states):
             sink.add_quotes(batch.ingested.quotes)
             sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
             tally.add_messages(batch.ingested)
@@ -139,21 +157,8 @@ class _ChainWriter:
                 if watcher.is_stopped():
                     raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
             self.pressure.relieve(sink.spill)
-            done = batch.ingested.bytes_done, source.bytes_total
-            watcher.on_progress(Progress(*self._names, *done, tally.events, sink.epochs))
-        sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(self._pins.skips))
-        summary = {
-            "exchange": source.instrument.exchange,
-            "symbol": source.instrument.symbol,
-            "skipped": [skip.reason for skip in self._pins.skips],
-            **tally.told(),
-            "rows": sink.rows,
-            "quarantined": sink.quarantine.counts.total(),
-            "findings": alarms.finish(),
-        }
-        self._check()
-        sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
-        return summary, sink.digests
+            done = batch.ingested.bytes_done
+            watcher.on_progress(Progress(*self._names, done, bytes_total, tally.events, sink.epochs))
 
     def _check(self) -> None:
         """See that the dataset and the input are still what they were, before anything is said of them."""

@@ -15,7 +15,7 @@ from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
-from rlx_datapipe.pipeline.chain import write_chain
+from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.pipeline.watching import Progress, Watcher
@@ -90,19 +90,25 @@ def reconstruct(
         # Once for all: workers that begin at the same time find logs that are sound, and there.
         repaired = repair_logs(folder)
         create_tables(folder)
-        if workers:
-            done = ProcessManager(found, folder, settings, workers, on_progress).run()
-            written = [(chain.summary, chain.digests) for chain in done]
-            count_findings([summary for summary, _ in written])
-        else:
-            watcher = Watcher(on_progress, check_place=check_place)
-            written = [write_chain(source, folder, settings, watcher) for source in found]
+        watcher = Watcher(on_progress, check_place=check_place)
+        written = _write(found, folder, settings, workers, watcher)
     told = _summary(folder, [summary for summary, _ in written], time.perf_counter() - started)
     told["digest"] = combine(_digests(found, [tables for _, tables in written]))
     return {**told, "repaired": repaired} if repaired else told
 
 
-def _digests(sources: list[Source], tables: list[dict[str, str]]) -> dict[str, str]:
+def _write(
+    sources: list[Source], folder: Path, settings: Settings, workers: int, watcher: Watcher
+) -> list[tuple[Summary, Digests]]:
+    """Write all chains, in this process or by others; what each came to."""
+    if not workers:
+        return [write_chain(source, folder, settings, watcher) for source in sources]
+    done = ProcessManager(sources, folder, settings, workers, watcher.on_progress).run()
+    count_findings([chain.summary for chain in done])
+    return [(chain.summary, chain.digests) for chain in done]
+
+
+def _digests(sources: list[Source], tables: list[Digests]) -> Digests:
     """The digest of each table of each chain, under the name by which it enters that of the dataset."""
     return {
         digest_name(table, source.instrument.exchange, source.instrument.symbol): digests[table]
@@ -124,7 +130,7 @@ _SUMMED = (
 )
 
 
-def _summary(folder: Path, chains: list[dict[str, Any]], elapsed: float) -> dict[str, Any]:
+def _summary(folder: Path, chains: list[Summary], elapsed: float) -> dict[str, Any]:
     """The result of a run over all its chains."""
     total = {name: sum(chain[name] for chain in chains) for name in _SUMMED}
     by_type: Counter[str] = Counter()

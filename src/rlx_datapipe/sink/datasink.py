@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -112,6 +112,14 @@ class DataSink:
         """Keep what could not be read, and apart from it the messages of unknown type."""
         self.quarantine.add(rejects)
         self._unknown.add(unknown)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of files that no commit has published."""
+        for table in self._tables.values():
+            table.abandon()
 
     def spill(self) -> int:
         """Move the rows that wait in memory for their files to the disk; their bytes. No file changes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ _DELTA_ENCODED = ("event_id", "origin_time", "received_time", "update_id", "trad
 _DICTIONARY = ("event_type", "side", "flags", "kind", "severity", "detail")
 # Less than this is not worth a file.
 SPILL_BYTES_MIN = 1_000_000
+
+
+class _AbandonedError(Exception):
+    """Takes the way of any other error, so that what was begun is cleared away."""
 
 
 class PartFile:
@@ -69,6 +73,14 @@ class PartFile:
             self._waiting[self._spilled :] = [_moved_to_disk(held, spill_path(self.path))]
         self._spilled = len(self._waiting)
         return size_bytes
+
+    def abandon(self) -> None:
+        """Let go of the file without publishing it: now, not whenever it is collected as garbage.
+
+        By then a run that goes on may write a file of the same name.
+        """
+        with suppress(_AbandonedError), self._open:
+            raise _AbandonedError
 
     def close(self) -> None:
         """Write the rest and publish the file."""

@@ -68,6 +68,12 @@ class ChainTable:
         """Move rows that wait in memory to the disk, where that is worth it; their bytes."""
         return self._part.spill() if self._part is not None else 0
 
+    def abandon(self) -> None:
+        """Let go of the file that is being written."""
+        if self._part is not None:
+            self._part.abandon()
+            self._part = None
+
     def close_files(self) -> tuple[list[AddedFile], tuple[FileRecord, ...]]:
         """Publish what was appended since the last call; the files for the log, and for the commit."""
         self._close_part()
