@@ -25,7 +25,13 @@ from rlx_datapipe.simulation.capture_file import read_capture
 from rlx_datapipe.store.dataset import open_dataset
 
 SETTINGS = Settings(
-    batch_rows=200, epoch_events=800, keyframe_events=1_000, horizon_ms=200, restart_ms=20, patience_ms=500
+    batch_rows=200,
+    epoch_events=800,
+    keyframe_events=1_000,
+    horizon_ms=200,
+    restart_ms=20,
+    probe_ms=50,
+    patience_ms=500,
 )
 SICK = Path(__file__).with_name("sick_worker.py")
 ROOT = SICK.parents[2]
@@ -136,13 +142,13 @@ def test_poison_is_skipped_after_three_tries_and_told(
     assert again["digest"] == summary["digest"]
 
 
-def test_killed_three_times_without_a_commit_a_chain_is_given_up_and_can_be_resumed(
+def test_killed_again_and_again_without_a_commit_a_chain_is_given_up_and_can_be_resumed(
     sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line, "ProcessManager", ProcessManager)
         sicken("killed", middle_of(captures[1]))
-        with pytest.raises(StoppedError, match=r"ETHUSDT is given up after 3 deaths .* SIGKILL"):
+        with pytest.raises(StoppedError, match=r"ETHUSDT is given up after 4 deaths .* SIGKILL"):
             run(captures, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out" / "chains").iterdir()) == [
         "BINANCE+BTCUSDT.json",

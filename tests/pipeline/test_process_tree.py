@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, captures: list[Path], out: Path, **settings: int) -> None:
         toml = out.with_name("settings.toml")
-        names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms", "restart_ms")
+        names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms", "restart_ms", "probe_ms")
         told = {name: getattr(SETTINGS, name) for name in names} | settings
         toml.write_text("".join(f"{name} = {value}\n" for name, value in told.items()))
         command: list[str | Path] = [RLX, "reconstruct", *captures, "--out", out, "--config", toml]

@@ -39,6 +39,7 @@ _NO_MATTER = (
     "tries_max",
     "skips_max",
     "restart_ms",
+    "probe_ms",
     "drain_ms",
     "alarm_drift_ms",
     "alarm_gap_share",
@@ -91,11 +92,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     memory_max_mb
         A worker that holds more than this, in 10^6 bytes, is ended and started again; 0 for no limit.
     tries_max
-        Deaths of a worker without a commit between them before its input is skipped, or its chain given up.
+        Deaths of a worker without a commit between them before its input is skipped, or a last try is made.
     skips_max
         Stretches of its input that one run skips in a chain at most.
-    restart_ms
-        Wait before the first restart; doubled at each.
+    restart_ms, probe_ms
+        Longest wait before the first restart, doubled at each; the pause before the last try of all.
     drain_ms
         For how long a run that is stopped lets its workers come to the end of their epochs.
     alarm_drift_ms, alarm_gap_share, alarm_best_price_error
@@ -127,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tries_max: Positive = 3
     skips_max: Cadence = 3
     restart_ms: Milliseconds = 200
+    probe_ms: Milliseconds = 10_000
     drain_ms: Milliseconds = 20_000
     alarm_drift_ms: Milliseconds = 1_000
     alarm_gap_share: Share = 0.001

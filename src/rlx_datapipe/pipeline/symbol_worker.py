@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from rlx_datapipe.pipeline.job import (
     decode_told,
     encode,
 )
+from rlx_datapipe.pipeline.restarts import GiveUp, Poison, Restarts, Retry
 from rlx_datapipe.pipeline.router import SymbolRouter
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.skips import add_skip
@@ -33,9 +34,8 @@ from rlx_datapipe.store.skips import add_skip
 class SymbolWorker:
     """Writes one chain by a process of its own, and starts it again from its checkpoint when it dies.
 
-    A life after a death works on one step at a time, so that a death tells which rows it worked on. Deaths
-    on the same rows, as often as `Settings.tries_max` says, make them a skipped range; other deaths without
-    any commit between them, as often, and the chain is given up: it can be resumed.
+    A life after a death works on one step at a time: it holds less, and a death tells which rows it worked
+    on. What follows a death is for `Restarts` to say.
 
     Parameters
     ----------
@@ -68,15 +68,13 @@ class SymbolWorker:
         self._moved: tuple[Went, int] = (self._went, 0)
         self._moved_at = 0.0
         self._retry_at: float | None = None
-        self._deaths = self._same = self._skipped = 0
-        self._epochs_at_death = 0
-        self._blamed: Begins | None = None
         self._is_stopping = False
-        self._dice = random.Random(self.symbol)  # noqa: S311 (spreads restarts, nothing else)
+        self._restarts = Restarts(settings, self.symbol, time.monotonic)
 
     def start(self, now: float, router: SymbolRouter | None = None, feed: int | None = None) -> None:
         """Begin a life; the first one may be fed by a router."""
         settings = self._settings
+        self._restarts.starts()
         if self.restarts:
             settings = msgspec.structs.replace(settings, threads=1, queue_batches=1)
         self._router, self._begins, self._retry_at = router, None, None
@@ -159,46 +157,28 @@ class SymbolWorker:
         if self._is_stopping:
             self.outcome = _stopped(self._folder)
             return
-        self._count_death(by_content=by_content)
-        if self._deaths >= self._settings.tries_max:
-            if (
-                self._same >= max(1, self._settings.tries_max - 1)
-                and self._skipped < self._settings.skips_max
-            ):
-                self._skip(reason)
-            else:
-                self._give_up(reason)
+        # Only a life that works on one step at a time can say what it died of.
+        suspect = self._begins if by_content and self.restarts else None
+        match self._restarts.died(self._went.epochs, suspect):
+            case GiveUp(deaths):
+                self._give_up(deaths, reason)
                 return
-        # Full jitter: workers that died together do not come back together.
-        wait_ms = self._settings.restart_ms * 2 ** min(self._deaths, 10) * self._dice.random()
-        self._retry_at = now + wait_ms / 1000
+            case Poison(rows, wait_s):
+                self._skip(rows, reason)
+            case Retry(wait_s):
+                pass
+        self._retry_at = now + wait_s
         self._show(f"starts again: {reason}")
 
-    def _count_death(self, *, by_content: bool) -> None:
-        if self._went.epochs > self._epochs_at_death:
-            self._deaths = self._same = 0
-        self._deaths += 1
-        self._epochs_at_death = self._went.epochs
-        if self.restarts and by_content and self._begins is not None:
-            self._same = self._same + 1 if self._begins == self._blamed else 1
-            self._blamed = self._begins
-        else:
-            self._same = 0
-
-    def _skip(self, reason: str) -> None:
-        assert self._blamed is not None  # noqa: S101
-        rows, tries = self._blamed, self._settings.tries_max
+    def _skip(self, rows: Begins, reason: str) -> None:
         name = self.source.files[rows.file].name
-        why = f"skipped: the worker {reason}, {tries} times while it worked on this"
-        instrument = self.source.instrument
-        skip = Skip(rows.file, name, rows.from_row, rows.to_row, why)
-        add_skip(self._folder, instrument.exchange, instrument.symbol, skip)
-        self._skipped += 1
-        self._deaths = self._same = 0
+        why = f"skipped: the worker {reason}, {self._settings.tries_max} times while it worked on this"
+        names = self.source.instrument.exchange, self.symbol
+        add_skip(self._folder, *names, Skip(rows.file, name, rows.from_row, rows.to_row, why))
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, deaths: int, reason: str) -> None:
         self.outcome = StoppedError(
-            f"{self.symbol} is given up after {self._deaths} deaths without a commit: its worker {reason}",
+            f"{self.symbol} is given up after {deaths} deaths without a commit: its worker {reason}",
             file=self._folder,
             remedy="What is committed stands; mend the cause and go on with --resume",
         )
