@@ -29,3 +29,14 @@ def test_a_recipe_runs(program: str, folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_each_test_that_the_fault_table_names_is_there() -> None:
+    table = (DOCS / "reliability.md").read_text("utf-8")
+    tests = DOCS.parent / "tests"
+    named = set(re.findall(r"(?:`|::)(test_\w+)(?:\[\w+\])?`", table))
+    files = set(re.findall(r"`((?:\w+/)test_\w+\.py)", table))
+    written = "\n".join(path.read_text("utf-8") for path in tests.rglob("*.py"))
+    assert len(named) > 30
+    assert {name for name in named if f"def {name}(" not in written} == set()
+    assert {name for name in files if not (tests / name).is_file()} == set()
