@@ -52,10 +52,11 @@ class Run:
         self.process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def workers(self) -> list[int]:
-        """Process ids of its workers."""
+        """Process ids of its workers; one that has not come to its own program yet is none."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         with contextlib.suppress(OSError):
-            return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+            children = [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+            return [int(pid) for pid in children if b".pipeline.worker" in _command(pid)]
         return []
 
     def await_workers(self, count: int = 3) -> list[int]:
@@ -73,6 +74,10 @@ class Run:
         """Exit status, result and messages."""
         out, err = self.process.communicate(timeout=120)
         return self.process.returncode, json.loads(out) if out else {}, err.decode()
+
+
+def _command(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
