@@ -184,7 +184,7 @@ def test_a_stop_at_any_moment_is_told_alike(late_s: float, tmp_path: Path) -> No
     code = (
         "import sys\nfrom rlx_datapipe.cli.main import main\nfrom rlx_datapipe.cli import main as home\n"
         "load = home.importlib.import_module\n"
-        "def told(name):\n    print('loading', file=sys.stderr, flush=True)\n    return load(name)\n"
+        "def told(*name):\n    print('loading', file=sys.stderr, flush=True)\n    return load(*name)\n"
         "home.importlib.import_module = told\nmain()"
     )
     command: list[str | Path] = [RLX.with_name("python"), "-c", code, "demo", "--out", tmp_path / "demo"]

@@ -113,7 +113,11 @@ def test_the_whole_tree_killed_at_random_times(captures: list[Path], tmp_path: P
         out.parent.mkdir()
         run = Run(captures, out)
         run.await_workers(1)
-        time.sleep(dice.uniform(0.3, 2.8))
+        if number % 2:
+            until(lambda out=out, run=run: commits(out) > 0 or run.process.poll() is not None)  # type: ignore[misc]
+            time.sleep(dice.uniform(0, 0.3))
+        else:
+            time.sleep(dice.uniform(0, 2.5))
         tree = [*run.workers(), run.process.pid]
         dice.shuffle(tree)
         for pid in tree:

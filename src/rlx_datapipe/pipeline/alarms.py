@@ -78,8 +78,8 @@ class _Measured:
 class Alarms:
     """Measures one chain as it is replayed; judged at the end of each epoch and of the chain.
 
-    An alarm is raised once for each kind, at the first judgement that finds its value above the threshold;
-    its finding tells the worst value of all judgements. Telemetry counts it when it is raised.
+    Telemetry counts an alarm once for each kind, at the first judgement that finds its value above the
+    threshold. A finding tells what the whole chain came to: it does not depend on where epochs end.
     """
 
     def __init__(self, instrument: Instrument, settings: Settings) -> None:
@@ -90,8 +90,7 @@ class Alarms:
             "best_price": settings.alarm_best_price_error,
         }
         self._measured = _Measured()
-        self._raised: dict[str, float] = {}
-        """Worst value of each kind that was raised."""
+        self._counted: set[str] = set()
 
     def add(self, replayed: Replayed) -> None:
         """Take in a stretch of events and what is said of it."""
@@ -165,23 +164,25 @@ class Alarms:
                 held.worst_error, held.worst_error_time = error, record.from_time
 
     def judge(self) -> None:
-        """Raise what is above its threshold now; to be called at the end of each epoch and of the chain."""
+        """Count what is above its threshold now; to be called at the end of each epoch and of the chain."""
+        for kind, value in self._values().items():
+            if value > self._thresholds[kind] and kind not in self._counted:
+                count_alarm(*self._chain, kind)
+                self._counted.add(kind)
+
+    def _values(self) -> dict[str, float]:
         held = self._measured
-        values = {
+        return {
             "time_drift": held.drift_ms,
             "gap": max(held.missing_share, held.without_book_share),
             "best_price": held.best_price_error,
         }
-        for kind, value in values.items():
-            if value > self._thresholds[kind]:
-                if kind not in self._raised:
-                    count_alarm(*self._chain, kind)
-                self._raised[kind] = max(value, self._raised.get(kind, 0.0))
 
     def finish(self) -> list[dict[str, Any]]:
         """Close the last window and judge for the last time; the findings, ready for JSON."""
         self._close_window()
         self.judge()
+        raised = {kind: value for kind, value in self._values().items() if value > self._thresholds[kind]}
         return [
             {
                 "rule": finding.rule,
@@ -189,26 +190,26 @@ class Alarms:
                 "message": finding.message,
                 "measures": finding.measures,
             }
-            for finding in map(self._finding, self._raised)
+            for finding in (self._finding(kind, value) for kind, value in raised.items())
         ]
 
-    def _finding(self, kind: str) -> Finding:
-        held, worst, threshold = self._measured, self._raised[kind], self._thresholds[kind]
+    def _finding(self, kind: str, value: float) -> Finding:
+        held, threshold = self._measured, self._thresholds[kind]
         if kind == "time_drift":
             message = (
-                f"the clocks moved by {worst:,.0f} ms against each other, threshold {threshold:,.0f} ms: "
+                f"the clocks moved by {value:,.0f} ms against each other, threshold {threshold:,.0f} ms: "
                 f"least lag {held.low_ns / NS_PER_MS:,.0f} ms at {_window_text(held.low_window)}, "
                 f"{held.high_ns / NS_PER_MS:,.0f} ms at {_window_text(held.high_window)}"
             )
-            measures: dict[str, Any] = {"drift_ms": worst, "low_ns": held.low_ns, "high_ns": held.high_ns}
+            measures: dict[str, Any] = {"drift_ms": value, "low_ns": held.low_ns, "high_ns": held.high_ns}
         elif kind == "gap":
             message = (
-                f"gaps of {worst:.3%}, threshold {threshold:.3%}: {held.ids_missing:,} of {held.ids:,} "
+                f"gaps of {value:.3%}, threshold {threshold:.3%}: {held.ids_missing:,} of {held.ids:,} "
                 f"update ids missing{_at(held.worst_gap_time)}, {held.events_without_book:,} of "
                 f"{held.events:,} events without a valid book since the first"
             )
             measures = {
-                "share": worst,
+                "share": value,
                 "ids_missing": held.ids_missing,
                 "ids": held.ids,
                 "events_without_book": held.events_without_book,
@@ -216,10 +217,10 @@ class Alarms:
             }
         else:
             message = (
-                f"best prices off by {worst:.6f} relative (RMS of {held.compared:,} comparisons), threshold "
+                f"best prices off by {value:.6f} relative (RMS of {held.compared:,} comparisons), threshold "
                 f"{threshold:.6f}: worst {held.worst_error:.6f}{_at(held.worst_error_time)}"
             )
-            measures = {"error": worst, "compared": held.compared, "worst": held.worst_error}
+            measures = {"error": value, "compared": held.compared, "worst": held.worst_error}
         return Finding(
             rule=kind,
             severity=Severity.WARN,
@@ -229,7 +230,7 @@ class Alarms:
 
     def state(self) -> State:
         """All that is measured and raised."""
-        return State({"measured": asdict(self._measured), "raised": dict(self._raised)})
+        return State({"measured": asdict(self._measured), "counted": [*sorted(self._counted)]})
 
     def restore(self, state: State) -> None:
         """Go on measuring; what was raised before is not counted again.
@@ -241,10 +242,10 @@ class Alarms:
         """
         values: dict[str, Any] = state.values
         names = {field.name for field in fields(_Measured)}
-        if set(values) != {"measured", "raised"} or set(values["measured"]) != names:
+        if set(values) != {"measured", "counted"} or set(values["measured"]) != names:
             raise ValueError(f"not a state of alarms: it holds {', '.join(sorted(values)) or 'nothing'}")
         self._measured = _Measured(**values["measured"])
-        self._raised = dict(values["raised"])
+        self._counted = set(values["counted"])
 
 
 def _window_text(window: int) -> str:
