@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.cli.door import RLX
-from tests.pipeline.captures import three_symbols
+from tests.pipeline.captures import mixed, three_symbols
 from tests.pipeline.test_manager import SETTINGS
 
 from rlx_datapipe.core.config import Settings
@@ -153,17 +153,20 @@ def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(
     assert alive_after == others
 
 
-def test_a_worker_that_is_stopped_is_killed_and_started_again(
-    captures: list[Path], tmp_path: Path, digest: str
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_a_worker_that_is_stopped_holds_nobody_up_is_killed_and_started_again(
+    is_mixed: bool, captures: list[Path], tmp_path: Path
 ) -> None:
-    run = Run(captures, tmp_path / "out", stall_ms=3_000)
+    out, sources = tmp_path / "out", [mixed(tmp_path / "mixed.gz", captures)] if is_mixed else captures
+    run = Run(sources, out, stall_ms=12_000, patience_ms=500)
     victim, *_ = run.await_workers()
     os.kill(victim, signal.SIGSTOP)
-    before = time.monotonic()
-    until(lambda: not is_alive(victim), 15)
-    assert time.monotonic() - before > 2
-    status, told, _ = run.end()
-    assert (status, told["digest"]) == (0, digest)
+    until(lambda: len(list(out.glob("chains/*.json"))) == 2, 11)
+    assert is_alive(victim), "the others were done before anything was done about it"
+    until(lambda: not is_alive(victim), 30)
+    status, told, err = run.end()
+    assert status == 0, err
+    assert told["digest"] == reconstruct(sources, tmp_path / "alone", SETTINGS)["digest"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

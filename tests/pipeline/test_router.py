@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.pipeline.captures import SPOT, mixed, three_symbols
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.ingestion.ingest import take_recording
+from rlx_datapipe.ingestion.recordings import take_recording
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.router import Fed, Lane, SymbolRouter, share_evenly
 

@@ -16,17 +16,14 @@ from rlx_datapipe.core.feed import Frames, Parsed, Reject
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State, Value
 from rlx_datapipe.ingestion.lake import read_lake_rows
-from rlx_datapipe.ingestion.lines import last_row, read_frames
-from rlx_datapipe.ingestion.mixed import Taken, share_out
+from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
+from rlx_datapipe.ingestion.recordings import Take, pass_over, span_ns, take_recording
 from rlx_datapipe.ingestion.sources import LAKE, Source, file_bytes
 from rlx_datapipe.venues import binance
 
 NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
-_BATCHES_AN_EPOCH = 4
-"""So that an epoch, which ends with a batch, lasts at most a quarter longer than ``epoch_s``."""
 _FILE_BITS = 40
 _AHEAD = "origin time lies further ahead of the receive time than any clock error explains"
 
@@ -56,8 +53,6 @@ class _Step(NamedTuple):
     bytes: int
 
 
-Take = Callable[[int, int], Iterator[Taken]]
-"""Reads one recording of a chain, by its number, behind a row: the steps that `DataIngestion` works on."""
 Begin = Callable[[int, int, int], None]
 """Told the file's number, first and last row of what is worked on next."""
 
@@ -215,7 +210,7 @@ class DataIngestion:
             for taken in self._take(number, start_row if number == start_file else 0):
                 if taken.frames.rows:
                     self._begin(number, taken.frames.rows[0], taken.frames.rows[-1])
-                _pass_over(taken, skips, path.name)
+                pass_over(taken, skips, path.name)
                 yield _Step(_parse(taken, source, number, self._settings), number, taken.row, taken.consumed)
 
     def _table_steps(self, table: str, start_file: int, start_row: int) -> Iterator[_Step]:
@@ -231,7 +226,7 @@ class DataIngestion:
                 source.instrument,
                 rows,
                 behind,
-                _span_ns(self._settings),
+                span_ns(self._settings),
                 skips=skips,
                 begin=partial(self._begin, number),
             )
@@ -255,49 +250,6 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
         yield step.parsed, done[step.file] + step.bytes
 
 
-def take_recording(source: Source, settings: Settings, number: int, start_row: int) -> Iterator[Taken]:
-    """The steps of one recording behind a row, read from its file; of a mixed one what the chain gets."""
-    if source.held and source.held[number]:
-        for shares in take_shares(source, settings, number, start_row):
-            yield shares[source.instrument.symbol]
-    else:
-        yield from _take(source, settings, number, start_row)
-
-
-def take_shares(
-    source: Source, settings: Settings, number: int, start_row: int
-) -> Iterator[dict[str, Taken]]:
-    """The steps of one recording that mixes symbols behind a row, shared out among all symbols it holds."""
-    for taken in _take(source, settings, number, start_row):
-        yield share_out(taken, source.held[number], source.files[number].name)
-
-
-def _take(source: Source, settings: Settings, number: int, start_row: int) -> Iterator[Taken]:
-    path = source.files[number]
-    batches = read_frames(
-        path,
-        settings.batch_rows,
-        settings.line_bytes_max,
-        start_row=start_row,
-        span_ns=_span_ns(settings),
-    )
-    for frames, rejects, consumed in batches:
-        yield Taken(frames, rejects, last_row(frames, rejects), consumed)
-
-
-def _pass_over(taken: Taken, skips: list[Skip], file: str) -> None:
-    """Reject the messages of rows that are skipped."""
-    for skip in skips:
-        frames, taken.frames = taken.frames, Frames([], [], [])
-        for row, received, payload in zip(frames.rows, frames.received, frames.payloads, strict=True):
-            if skip.from_row <= row <= skip.to_row:
-                taken.rejects.append(Reject(file, row, skip.reason, raw=payload))
-            else:
-                taken.frames.rows.append(row)
-                taken.frames.received.append(received)
-                taken.frames.payloads.append(payload)
-
-
 def _parse(taken: Taken, source: Source, number: int, settings: Settings) -> Parsed:
     name = source.files[number].name
     market = binance.MARKETS[source.format]
@@ -309,11 +261,6 @@ def _parse(taken: Taken, source: Source, number: int, settings: Settings) -> Par
     parsed.rejects.sort(key=lambda reject: reject.row)
     _number(parsed, number)
     return parsed
-
-
-def _span_ns(settings: Settings) -> int:
-    """How much time a batch may span: a quiet market is cut by time, not by rows alone."""
-    return settings.epoch_s * NS_PER_S // _BATCHES_AN_EPOCH
 
 
 def _number(parsed: Parsed, file: int) -> None:

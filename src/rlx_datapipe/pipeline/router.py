@@ -13,8 +13,8 @@ import msgspec
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.feed import Frames, Reject
-from rlx_datapipe.ingestion.ingest import take_recording, take_shares
 from rlx_datapipe.ingestion.mixed import Taken
+from rlx_datapipe.ingestion.recordings import take_recording, take_shares
 from rlx_datapipe.ingestion.sources import Source
 
 _POLL_S = 0.1

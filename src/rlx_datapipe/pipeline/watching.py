@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rlx_datapipe.core.pressure import Pressure
-from rlx_datapipe.ingestion.ingest import Begin, Take
+from rlx_datapipe.ingestion.ingest import Begin
+from rlx_datapipe.ingestion.recordings import Take
 
 
 @dataclass(frozen=True)
