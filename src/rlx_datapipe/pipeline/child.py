@@ -90,9 +90,14 @@ class Child:
         self._process.terminate()
 
     def kill(self) -> None:
-        """End it now and reap it."""
+        """End it now and reap it.
+
+        One that the system holds in a call that never ends dies later; until then it keeps the lock of its
+        chain, which is what keeps another one out.
+        """
         self._process.kill()
-        self._process.wait(_REAP_S)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP_S)
 
     def close(self) -> None:
         """Let go of the pipes; the process must have ended."""
