@@ -22,12 +22,11 @@ from rlx_datapipe.sink.quarantine import Quarantine
 from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
 from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.commits import Commit
-from rlx_datapipe.store.dataset import last_rows
 from rlx_datapipe.store.digest import TableDigest
 from rlx_datapipe.store.files import FileRecord
 from rlx_datapipe.store.layout import UNKNOWN
 from rlx_datapipe.store.manifest import SourceFile
-from rlx_datapipe.store.tables import ChainTable
+from rlx_datapipe.store.tables import ChainTable, last_rows
 
 
 class Pins(NamedTuple):
@@ -184,11 +183,12 @@ class DataSink:
         self._epoch, self._previous = commit.epoch + 1, commit.digest()
         self.quarantine.restore(State(values["quarantine"]))
         self._unknown.restore(State(values["unknown"]))
+        chain = self._instrument.exchange, self._instrument.symbol
         for name, running in self._digests.items():
-            chain, whole = values["digests"][name]
-            running.resume(chain, whole)
+            leaves, whole = values["digests"][name]
+            running.resume(leaves, whole)
             open_rows = values["rows"][name] - whole
-            running.update(last_rows(self._dataset, name, self._instrument, open_rows, commit.epoch))
+            running.update(last_rows(self._dataset, name, chain, open_rows, commit.epoch))
 
     def _gather(self, table: str, rows: pa.Table, times: Int64Array) -> None:
         if rows.num_rows:

@@ -12,7 +12,6 @@ import polars as pl
 import pyarrow as pa
 
 from rlx_datapipe.core.errors import DatasetError
-from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
 from rlx_datapipe.store.commits import compare_logs, read_commits
 from rlx_datapipe.store.digest import TableDigest, combine
@@ -160,18 +159,6 @@ def chain_batches(
     """Rows of one chain of a table in order, one Arrow table per data file."""
     for file in chain_files(path, table, chain):
         yield read_file(table, file.path, columns)
-
-
-def last_rows(dataset: Path, table: str, instrument: Instrument, count: int, epoch: int) -> pa.Table:
-    """The last ``count`` rows of a chain's table up to an epoch, that included."""
-    parts: list[pa.Table] = []
-    wanted = (instrument.exchange, instrument.symbol)
-    for file in reversed(data_files(dataset, table)):
-        if file[:2] == wanted and file.epoch <= epoch and count > 0:
-            rows = read_file(table, file.path)
-            parts.append(rows.slice(max(0, rows.num_rows - count)))
-            count -= parts[-1].num_rows
-    return pa.concat_tables([SCHEMAS[table].empty_table(), *reversed(parts)])
 
 
 def dataset_digest(dataset: Dataset) -> str:

@@ -239,6 +239,17 @@ def read_file(table: str, path: Path, columns: list[str] | None = None) -> pa.Ta
         ) from error
 
 
+def last_rows(dataset: Path, table: str, chain: tuple[str, str], count: int, epoch: int) -> pa.Table:
+    """The last ``count`` rows of a table of a chain (exchange and symbol) up to an epoch, that included."""
+    parts: list[pa.Table] = []
+    for file in reversed(data_files(dataset, table)):
+        if file[:2] == chain and file.epoch <= epoch and count > 0:
+            rows = read_file(table, file.path)
+            parts.append(rows.slice(max(0, rows.num_rows - count)))
+            count -= parts[-1].num_rows
+    return pa.concat_tables([SCHEMAS[table].empty_table(), *reversed(parts)])
+
+
 def _first_line(error: Exception) -> str:
     """What an error says, without the back traces that some libraries add."""
     return str(error).partition("\n")[0]
