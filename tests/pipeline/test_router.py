@@ -124,6 +124,18 @@ def test_one_that_needs_nothing_is_not_waited_for(sources: list[Source]) -> None
     assert listeners.heard == {s.instrument.symbol: alone(s) for s in (sources[0], sources[2])}
 
 
+def test_one_that_never_says_where_it_stands_is_not_waited_for(sources: list[Source]) -> None:
+    listeners = Listeners(sources)
+    router = SymbolRouter(sources, SETTINGS, listeners.ends)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        router.stands(symbol, 0, 0)
+    for source in sources:
+        listeners.listen(source.instrument.symbol)
+    listeners.wait()
+    router.stop()
+    assert listeners.heard == {source.instrument.symbol: alone(source) for source in sources}
+
+
 def test_a_router_that_is_stopped_lets_go_of_all(sources: list[Source]) -> None:
     listeners = Listeners(sources)
     router = SymbolRouter(sources, SETTINGS, listeners.ends)

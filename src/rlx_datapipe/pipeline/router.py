@@ -181,9 +181,10 @@ class SymbolRouter:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._starts: dict[str, tuple[int, int]] = {}
+        self._all_stand = threading.Event()
 
     def stands(self, symbol: str, file: int, row: int) -> None:
-        """A worker goes on from here; once all have said so, reading begins."""
+        """A worker goes on from here; once all have said so, or one has waited enough, reading begins."""
         self.lanes[symbol].begin(file, row)
         self._starts[symbol] = file, row
         self._begin_if_known()
@@ -197,6 +198,7 @@ class SymbolRouter:
     def stop(self) -> None:
         """End the pass and close all pipes."""
         self._stopped.set()
+        self._all_stand.set()
         for lane in self.lanes.values():
             lane.leave()
         if self._thread.is_alive():
@@ -204,12 +206,21 @@ class SymbolRouter:
 
     def _begin_if_known(self) -> None:
         waited_for = {name for name, lane in self.lanes.items() if not lane.has_left}
-        if waited_for and waited_for <= self._starts.keys() and self._thread.ident is None:
+        if waited_for <= self._starts.keys():
+            self._all_stand.set()
+        if self._starts and self._thread.ident is None:
             self._thread.start()
 
     def _run(self) -> None:
+        # From the first that stands on, the others are waited for no longer than any.
+        self._all_stand.wait(self._patience_s)
+        starts = dict(self._starts)
+        for name, lane in self.lanes.items():
+            if name not in starts:
+                lane.leave()
         try:
-            self._feed(*min(self._starts.values()))
+            if starts:
+                self._feed(*min(starts.values()))
         except SourceError:
             # Left to read by themselves, the workers will find and tell the same.
             for lane in self.lanes.values():
