@@ -25,7 +25,7 @@ from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.state import State, Value
-from rlx_datapipe.ingestion import ingest, lake, lake_open, lines
+from rlx_datapipe.ingestion import ingest, lake, lake_open, lines, recordings
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
@@ -425,7 +425,8 @@ def test_a_state_handed_over_does_not_change(recorded: list[bytes], tmp_path: Pa
 
 
 def cut_every(patch: pytest.MonkeyPatch, span_ns: int) -> None:
-    patch.setattr(ingest, "_span_ns", lambda _: span_ns)
+    for module in (ingest, recordings):
+        patch.setattr(module, "span_ns", lambda _: span_ns)
 
 
 def test_a_capture_cut_by_time_goes_on_from_every_border(
