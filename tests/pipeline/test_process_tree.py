@@ -19,6 +19,7 @@ from tests.pipeline.captures import mixed, three_symbols
 from tests.pipeline.test_manager import SETTINGS
 
 from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import DatapipeError
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.dataset import dataset_digest, open_dataset
@@ -95,7 +96,7 @@ def is_alive(pid: int) -> bool:
 
 
 def commits(out: Path) -> int:
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(DatapipeError, OSError):
         return sum(len(read_commits(out, "BINANCE", symbol)) for symbol in SYMBOLS)
     return 0
 
