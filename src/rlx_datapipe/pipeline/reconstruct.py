@@ -1,4 +1,4 @@
-"""The line itself: sources are ingested, replayed and written, one chain after the other."""
+"""The line itself: sources become the chains of one dataset, in this process or in one for each."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def reconstruct(
         create_tables(folder)
         watcher = Watcher(on_progress, check_place=check_place)
         written = _write(found, folder, settings, workers, watcher)
-    told = _summary(folder, [summary for summary, _ in written], time.perf_counter() - started)
-    told["digest"] = combine(_digests(found, [tables for _, tables in written]))
+    digest = combine(_digests(found, [tables for _, tables in written]))
+    told = _summary(folder, [summary for summary, _ in written], digest, time.perf_counter() - started)
     return {**told, "repaired": repaired} if repaired else told
 
 
@@ -130,7 +130,7 @@ _SUMMED = (
 )
 
 
-def _summary(folder: Path, chains: list[Summary], elapsed: float) -> dict[str, Any]:
+def _summary(folder: Path, chains: list[Summary], digest: str, elapsed: float) -> dict[str, Any]:
     """The result of a run over all its chains."""
     total = {name: sum(chain[name] for chain in chains) for name in _SUMMED}
     by_type: Counter[str] = Counter()
@@ -138,7 +138,7 @@ def _summary(folder: Path, chains: list[Summary], elapsed: float) -> dict[str, A
         by_type.update(chain["events_by_type"])
     return {
         "dataset": readable(str(folder)),
-        "digest": "",
+        "digest": digest,
         **total,
         "events_by_type": dict(by_type),
         "elapsed_seconds": round(elapsed, 3),

@@ -1,4 +1,4 @@
-"""SymbolWorker: a process that writes one chain; started by the manager, it dies with it."""
+"""The program of a worker process: it writes one chain, tells how it goes, and dies with its manager."""
 
 from __future__ import annotations
 
