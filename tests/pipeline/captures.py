@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import Flag
 from rlx_datapipe.simulation.capture_file import read_capture, write_capture
 from rlx_datapipe.simulation.config import MarketConfig
@@ -18,6 +19,16 @@ Fault = Callable[[Iterable[bytes]], Iterator[bytes]]
 SPOT = MarketConfig(duration_s=20, orders_per_s=400, levels=200, snapshot_every_s=5)
 """Snapshots of the whole book, every five seconds, so that nothing in it is ever unknown."""
 USDM = MarketConfig(duration_s=15, orders_per_s=400, levels=200, venue="binance-usdm", snapshot_every_s=5)
+IN_PROCESSES = Settings(
+    batch_rows=200,
+    epoch_events=800,
+    keyframe_events=1_000,
+    horizon_ms=200,
+    restart_ms=20,
+    probe_ms=50,
+    patience_ms=500,
+)
+"""Many short epochs, and no long waits for workers."""
 CUT = MarketConfig(duration_s=20, orders_per_s=400, levels=700, snapshot_levels=400)
 """One snapshot, which shows 400 of about 700 levels a side."""
 

@@ -1,4 +1,4 @@
-"""A bench for faults of disk and system: a warm process, in a mount namespace where that is allowed."""
+"""Captures, and a bench for faults of disk and system: a warm process, in a mount namespace if allowed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pipeline.captures import capture
+from tests.pipeline.captures import IN_PROCESSES, capture, three_symbols
 
+from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.faults import drop_depth, insert_garbage
 
@@ -112,6 +113,25 @@ def _allowed(command: list[str]) -> bool:
     if shutil.which(command[0]) is None:
         return False
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A capture each of three markets."""
+    return three_symbols(tmp_path_factory.mktemp("captures"))
+
+
+@pytest.fixture(scope="session")
+def whole(captures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The summary of a run over the three in one process, that nothing befell."""
+    return reconstruct(captures, tmp_path_factory.mktemp("whole") / "dataset", IN_PROCESSES)
+
+
+@pytest.fixture
+def digest(whole: Told) -> str:
+    """Of the dataset of the three."""
+    told: str = whole["digest"]
+    return told
 
 
 @pytest.fixture(scope="session")

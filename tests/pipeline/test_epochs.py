@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 from tests.pipeline.captures import SPOT, capture
 
@@ -17,10 +18,12 @@ from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.watching import Progress, Watcher
+from rlx_datapipe.store import parts
 from rlx_datapipe.store.checkpoints import MemoryStates, PipelineStateProvider
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.dataset import open_dataset
 from rlx_datapipe.store.manifest import start_dataset
+from rlx_datapipe.store.tables import data_files
 
 SETTINGS = Settings(batch_rows=50, horizon_ms=200, epoch_s=4)
 QUIET = dataclasses.replace(SPOT, duration_s=1_300, orders_per_s=1, levels=50, snapshot_every_s=None)
@@ -109,3 +112,29 @@ def test_another_process_cant_go_on_behind_states_in_memory(source: Path, tmp_pa
     for other in (None, MemoryStates()):
         with pytest.raises(DatasetError, match="no checkpoint can be read"):
             write(source, tmp_path / "out", other)
+
+
+def test_a_file_that_grew_full_is_followed_by_another(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FULL_BYTES", 1)
+    monkeypatch.setitem(parts.ROW_GROUP_ROWS, "events", 500)
+    out = tmp_path / "dataset"
+
+    def stop(progress: Progress) -> None:
+        if progress.epochs == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(source, out, SETTINGS, on_progress=stop)
+    first = next(out.glob("events/*/*/*/epoch-0000000001-003.parquet"))
+    orphan = first.with_name("epoch-0000000002-777.parquet")
+    orphan.write_bytes(b"of a run that was cut off")
+    summary = reconstruct(source, out, SETTINGS, resume=True)
+    assert not orphan.exists()
+    files = data_files(out, "events")
+    assert [file.first_event for file in files] == sorted(file.first_event or 0 for file in files)
+    rows = [pq.read_metadata(file.path).num_rows for file in files]
+    assert max(rows) == 500 > min(rows)
+    assert inspect(out, deep=True)["digest"] == summary["digest"] == inspect(whole)["digest"]
+    assert open_dataset(out).events.select("event_id").collect()["event_id"].is_sorted()

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.pipeline.captures import SPOT, kinds, mixed, three_symbols
+from tests.pipeline.captures import IN_PROCESSES as SETTINGS
+from tests.pipeline.captures import SPOT, kinds, mixed
 
-from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, OptionError, OutputError, StoppedError
 from rlx_datapipe.pipeline import reconstruct as line
 from rlx_datapipe.pipeline.manager import ProcessManager
@@ -24,27 +24,8 @@ from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.simulation.capture_file import read_capture
 from rlx_datapipe.store.dataset import open_dataset
 
-SETTINGS = Settings(
-    batch_rows=200,
-    epoch_events=800,
-    keyframe_events=1_000,
-    horizon_ms=200,
-    restart_ms=20,
-    probe_ms=50,
-    patience_ms=500,
-)
 SICK = Path(__file__).with_name("sick_worker.py")
 ROOT = SICK.parents[2]
-
-
-@pytest.fixture(scope="module")
-def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return three_symbols(tmp_path_factory.mktemp("captures"))
-
-
-@pytest.fixture(scope="module")
-def whole(captures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return reconstruct(captures, tmp_path_factory.mktemp("whole") / "dataset", SETTINGS)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from tests.cli.door import RLX
-from tests.pipeline.captures import mixed, three_symbols
-from tests.pipeline.test_manager import SETTINGS
+from tests.pipeline.captures import IN_PROCESSES as SETTINGS
+from tests.pipeline.captures import mixed
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
@@ -27,17 +27,6 @@ from rlx_datapipe.store.dataset import dataset_digest, open_dataset
 KILLS = int(os.environ.get("RLX_TEST_KILLS", "6"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 CGROUP = Path("/sys/fs/cgroup/memory")
-
-
-@pytest.fixture(scope="module")
-def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return three_symbols(tmp_path_factory.mktemp("captures"))
-
-
-@pytest.fixture(scope="module")
-def digest(captures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
-    told: str = reconstruct(captures, tmp_path_factory.mktemp("whole") / "dataset", SETTINGS)["digest"]
-    return told
 
 
 class Run:

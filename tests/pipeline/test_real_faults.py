@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 from tests.cli.door import RLX
-from tests.pipeline.captures import three_symbols
-from tests.pipeline.test_manager import SETTINGS
+from tests.pipeline.captures import IN_PROCESSES as SETTINGS
 from tests.pipeline.test_process_tree import Run, is_alive, until
 
 from rlx_datapipe.pipeline.reconstruct import reconstruct
@@ -26,17 +25,6 @@ mount -o remount,size=256m {disk}
 "$@" --out {disk}/out --resume --json >{told} || exit 98
 exit $first
 """
-
-
-@pytest.fixture(scope="module")
-def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return three_symbols(tmp_path_factory.mktemp("captures"))
-
-
-@pytest.fixture(scope="module")
-def digest(captures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
-    told: str = reconstruct(captures, tmp_path_factory.mktemp("whole") / "dataset", SETTINGS)["digest"]
-    return told
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlx_datapipe.core.errors import OutputError
 from rlx_datapipe.store import parts
@@ -29,7 +32,6 @@ SCHEMA = pa.schema(
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "ROW_GROUP_ROWS", 1_000)
     monkeypatch.setattr(parts, "SPILL_BYTES_MIN", 0)
 
 
@@ -44,7 +46,7 @@ def stretch(first: int, count: int, dice: np.random.Generator) -> pa.Table:
 
 def written(path: Path, spill_share: float) -> bytes:
     rows, spills = np.random.default_rng(3), np.random.default_rng(4)
-    part, spilled, first = PartFile(path, SCHEMA), 0, 0
+    part, spilled, first = PartFile(path, SCHEMA, 1_000), 0, 0
     for _ in range(60):
         count = int(rows.integers(1, 700))
         # A slice of something larger, as the tables of a chain append them.
@@ -68,7 +70,10 @@ def test_bytes_do_not_tell_whether_rows_were_spilled(share: float, tmp_path: Pat
 def test_rows_are_spilled_once_and_little_is_not_spilled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part, rows = PartFile(tmp_path / "epoch-0.parquet", SCHEMA), stretch(0, 100, np.random.default_rng(1))
+    part, rows = (
+        PartFile(tmp_path / "epoch-0.parquet", SCHEMA, 1_000),
+        stretch(0, 100, np.random.default_rng(1)),
+    )
     assert part.spill() == 0
     part.append(rows)
     assert [part.spill(), part.spill()] == [rows.nbytes, 0]
@@ -79,7 +84,7 @@ def test_rows_are_spilled_once_and_little_is_not_spilled(
 
 
 def test_spilled_rows_are_in_memory_no_more(tmp_path: Path) -> None:
-    part = PartFile(tmp_path / "epoch-0.parquet", SCHEMA)
+    part = PartFile(tmp_path / "epoch-0.parquet", SCHEMA, 1_000)
     before = pa.total_allocated_bytes()
     part.append(stretch(0, 900, np.random.default_rng(1)))
     assert pa.total_allocated_bytes() - before > 10_000
@@ -89,7 +94,7 @@ def test_spilled_rows_are_in_memory_no_more(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    part = PartFile(tmp_path / "epoch-0.parquet", SCHEMA)
+    part = PartFile(tmp_path / "epoch-0.parquet", SCHEMA, 1_000)
     part.append(stretch(0, 100, np.random.default_rng(1)))
 
     def full(*_: Any) -> None:
@@ -110,14 +115,30 @@ def test_recovery_removes_what_a_kill_left_of_a_spill(tmp_path: Path) -> None:
     assert not left.exists()
 
 
+@given(st.lists(st.integers(1, 120), min_size=1, max_size=30))
+def test_a_full_file_gives_back_what_is_behind_it(batches: list[int]) -> None:
+    schema = pa.schema([("event_id", pa.int64())])
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "FULL_BYTES", 1)
+        part, given_back = PartFile(Path(folder) / "epoch-0.parquet", schema, 100), []
+        for first, count in zip(np.cumsum([0, *batches]), batches, strict=False):
+            rows = pa.table({"event_id": np.arange(first, first + count)}, schema)
+            given_back += part.append(rows)["event_id"].to_pylist()
+        part.close()
+        taken = pq.read_table(part.path)["event_id"].to_pylist()
+    assert taken + given_back == list(range(sum(batches)))
+    assert len(taken) == min(100, sum(batches))
+    assert part.statistics()["maxValues"] == {"event_id": taken[-1]}
+
+
 def test_a_part_that_is_abandoned_takes_nothing_with_it_later(tmp_path: Path) -> None:
     path = tmp_path / "epoch-0000000000.parquet"
     schema = pa.schema([("event_id", pa.int64())])
-    first = PartFile(path, schema)
+    first = PartFile(path, schema, 1_000)
     first.append(pa.table({"event_id": [1]}, schema))
     first.abandon()
     assert list(tmp_path.iterdir()) == []
-    second = PartFile(path, schema)
+    second = PartFile(path, schema, 1_000)
     del first
     gc.collect()
     second.append(pa.table({"event_id": [2]}, schema))

@@ -11,7 +11,7 @@ from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.state import State
 from rlx_datapipe.store.files import FileRecord, publish_bytes
-from rlx_datapipe.store.layout import epoch_files, slug
+from rlx_datapipe.store.layout import epoch_files, epoch_name, slug
 from rlx_datapipe.store.state_bytes import SIZE_MAX, pack, unpack
 
 KEPT = 3
@@ -21,7 +21,7 @@ SUFFIX = ".state"
 
 def checkpoint_path(exchange: str, symbol: str, epoch: int) -> Path:
     """Where a checkpoint lies below its dataset."""
-    return Path("checkpoints") / slug(exchange) / slug(symbol) / f"epoch-{epoch:010d}{SUFFIX}"
+    return Path("checkpoints") / slug(exchange) / slug(symbol) / f"{epoch_name(epoch)}{SUFFIX}"
 
 
 class PipelineStateProvider(Protocol):

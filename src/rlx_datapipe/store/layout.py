@@ -11,6 +11,8 @@ from rlx_datapipe.core.schema import PARTITION
 MANIFEST = "rlx.json"
 QUARANTINE = "quarantine"
 UNKNOWN = "unknown"
+EPOCH = r"epoch-([0-9]{10})(?:-[0-9]{3})?"
+"""Name of a file of an epoch, as a pattern; only where one file grows too large the next has a number."""
 _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,63}")
 
 
@@ -59,8 +61,13 @@ def set_aside_file(dataset: Path, folder: str, exchange: str, symbol: str, sourc
     return dataset / folder / slug(exchange) / slug(symbol) / f"{slug(source)}.jsonl"
 
 
+def epoch_name(epoch: int, number: int = 1) -> str:
+    """Stem of an epoch's file; ``number`` counts those of one table and date, from 1."""
+    return f"epoch-{epoch:010d}" if number == 1 else f"epoch-{epoch:010d}-{number:03d}"
+
+
 def epoch_files(folder: Path, suffix: str) -> list[tuple[int, Path]]:
     """Files of a folder that bear our name of an epoch, with the epoch; others are not ours."""
-    pattern = re.compile(rf"epoch-([0-9]{{10}}){re.escape(suffix)}")
+    pattern = re.compile(rf"{EPOCH}{re.escape(suffix)}")
     found = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob(f"epoch-*{suffix}")))
     return [(int(match[1]), path) for match, path in found if match]

@@ -9,7 +9,7 @@ from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.store.checkpoints import SUFFIX, checkpoint_path
 from rlx_datapipe.store.files import sync
-from rlx_datapipe.store.layout import epoch_files, partition_folder, table_folder
+from rlx_datapipe.store.layout import EPOCH, epoch_files, partition_folder, table_folder
 from rlx_datapipe.store.tables import last_epoch
 
 
@@ -30,7 +30,7 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
 
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:
-    partial = re.compile(rf"\.epoch-\d{{10}}(\.spill)?{re.escape(suffix)}\.partial")
+    partial = re.compile(rf"\.{EPOCH}(\.spill)?{re.escape(suffix)}\.partial")
     leftovers = [path for path in folder.glob(".epoch-*") if partial.fullmatch(path.name)]
     leftovers += [path for epoch, path in epoch_files(folder, suffix) if epoch > committed]
     for path in sorted(leftovers):

@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 
 from rlx_datapipe.store.files import publishing
 
-ROW_GROUP_ROWS = 131_072
+# Rows of tables with lists hold whole books: fewer of them make a row group of some 20 MB in memory.
+ROW_GROUP_ROWS = {"events": 131_072, "quotes": 131_072, "quality": 131_072, "books": 8_192, "keyframes": 64}
+# With one more row group a file stays below 100 MB.
+FULL_BYTES = 75_000_000
 # Statistics serve to skip files: ids and times do, decimals never did (they cost a quarter of the speed).
 _STATISTICS = ("event_id", "from_event_id", "update_id", "origin_time", "received_time", "from_time")
 _DELTA_ENCODED = ("event_id", "origin_time", "received_time", "update_id", "trade_id")
@@ -34,12 +37,16 @@ class PartFile:
         Name that the file gets when it is closed; until then it lies beside it under another.
     schema
         Schema of all its rows.
+    group_rows
+        Rows of a row group.
     adopt
         Whether the file may be there already, from an epoch that was cut off and is redone.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, *, adopt: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: Path, schema: pa.Schema, group_rows: int, *, adopt: bool = False) -> None:
+        self.path, self._group_rows = path, group_rows
+        self.is_full = False
+        """Whether it takes no more rows."""
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._spilled = 0
@@ -48,17 +55,22 @@ class PartFile:
         self._rows = 0
         with ExitStack() as begun:
             # The writer writes as soon as it is made; its error, too, leaves by way of `publishing`.
-            temporary = begun.enter_context(publishing(path, adopt=adopt))
-            self._writer = begun.enter_context(_writer(temporary, schema))
+            self._temporary = begun.enter_context(publishing(path, adopt=adopt))
+            self._writer = begun.enter_context(_writer(self._temporary, schema))
             self._open = begun.pop_all()
 
-    def append(self, rows: pa.Table) -> None:
-        """Add rows; whole row groups go to the file."""
-        self._waiting.append(rows)
-        self._waiting_rows += rows.num_rows
-        self._measure(rows)
-        if self._waiting_rows >= ROW_GROUP_ROWS:
-            self._flush(whole_groups_only=True)
+    def append(self, rows: pa.Table) -> pa.Table:
+        """Add rows; whole row groups go to the file. What comes behind a full file is given back."""
+        while rows.num_rows and not self.is_full:
+            part = rows.slice(0, self._group_rows - self._waiting_rows)
+            rows = rows.slice(part.num_rows)
+            self._waiting.append(part)
+            self._waiting_rows += part.num_rows
+            self._measure(part)
+            if self._waiting_rows == self._group_rows:
+                self._flush()
+                self.is_full = self._temporary.stat().st_size >= FULL_BYTES
+        return rows
 
     def spill(self) -> int:
         """Move the rows that wait for their row group to the disk; their bytes, 0 if it was not worth it.
@@ -84,7 +96,7 @@ class PartFile:
 
     def close(self) -> None:
         """Write the rest and publish the file."""
-        self._flush(whole_groups_only=False)
+        self._flush()
         self._open.close()
 
     def statistics(self) -> dict[str, Any]:
@@ -96,19 +108,13 @@ class PartFile:
             "nullCount": self._nulls,
         }
 
-    def _flush(self, *, whole_groups_only: bool) -> None:
-        rows = pa.concat_tables(self._waiting) if self._waiting else None
-        self._waiting, self._waiting_rows, self._spilled = [], 0, 0
-        while rows is not None and rows.num_rows:
-            if rows.num_rows < ROW_GROUP_ROWS and whole_groups_only:
-                self._waiting, self._waiting_rows = [rows], rows.num_rows
-                return
-            self._write(rows.slice(0, ROW_GROUP_ROWS))
-            rows = rows.slice(ROW_GROUP_ROWS)
-
-    def _write(self, rows: pa.Table) -> None:
-        with self._or_unpublished():
-            self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+    def _flush(self) -> None:
+        """Write what waits as one row group."""
+        if self._waiting:
+            rows = pa.concat_tables(self._waiting)
+            self._waiting, self._waiting_rows, self._spilled = [], 0, 0
+            with self._or_unpublished():
+                self._writer.write_table(rows, row_group_size=self._group_rows)
 
     @contextmanager
     def _or_unpublished(self) -> Iterator[None]:

@@ -19,9 +19,9 @@ from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, TABLES, stored_schema
 from rlx_datapipe.store.files import FileRecord, file_digest
-from rlx_datapipe.store.layout import MANIFEST, partition_folder, table_folder
+from rlx_datapipe.store.layout import MANIFEST, epoch_name, partition_folder, table_folder
 from rlx_datapipe.store.log import AddedFile, TableLog, Transaction, canonical, commit_actions, log_damaged
-from rlx_datapipe.store.parts import PartFile
+from rlx_datapipe.store.parts import ROW_GROUP_ROWS, PartFile
 
 NS_PER_DAY = 86_400_000_000_000
 
@@ -43,7 +43,7 @@ class ChainTable:
         self.table, self.exchange, self.symbol = table, exchange, symbol
         self._folder = table_folder(dataset, table)
         self._part: PartFile | None = None
-        self._day = 0
+        self._day, self._number = 0, 1
         self._written: list[AddedFile] = []
         self._log = create_table(dataset, table)
         self.committed = self._log.last_epoch(f"{exchange}/{symbol}")
@@ -51,18 +51,28 @@ class ChainTable:
     def append(self, rows: pa.Table, times: Int64Array, epoch: int) -> None:
         """Add rows to the files of an epoch, one file per UTC date of ``times`` (ns, shape (n,), rising).
 
-        The file's name tells its epoch, so that a repeated epoch can't hide.
+        A file that has grown to its full size is followed by another. The name tells the epoch, so that a
+        repeated epoch can't hide.
         """
         days = times // NS_PER_DAY
         for day in dict.fromkeys(days.tolist()):
             start, stop = np.searchsorted(days, [day, day + 1])
-            if self._part is None or self._day != day:
-                self._close_part()
-                self._day = day
-                self._part = PartFile(
-                    self._folder / self._name(day, epoch), SCHEMAS[self.table], adopt=epoch <= self.committed
-                )
-            self._part.append(rows.slice(start, stop - start))
+            rest = rows.slice(start, stop - start)
+            while rest.num_rows:
+                rest = self._part_of(day, epoch).append(rest)
+
+    def _part_of(self, day: int, epoch: int) -> PartFile:
+        """The file that takes rows of a day."""
+        if self._part is not None and self._day == day and not self._part.is_full:
+            return self._part
+        self._number = 1 if self._part is None or self._day != day else self._number + 1
+        self._close_part()
+        self._day = day
+        path = self._folder / self._name(day, epoch)
+        self._part = PartFile(
+            path, SCHEMAS[self.table], ROW_GROUP_ROWS[self.table], adopt=epoch <= self.committed
+        )
+        return self._part
 
     def spill(self) -> int:
         """Move rows that wait in memory to the disk, where that is worth it; their bytes."""
@@ -85,7 +95,8 @@ class ChainTable:
         return written, tuple(records)
 
     def _name(self, day: int, epoch: int) -> str:
-        return f"{partition_folder(self.exchange, self.symbol, _date_text(day))}/epoch-{epoch:010d}.parquet"
+        folder = partition_folder(self.exchange, self.symbol, _date_text(day))
+        return f"{folder}/{epoch_name(epoch, self._number)}.parquet"
 
     def _close_part(self) -> None:
         if self._part is None:
@@ -180,7 +191,7 @@ class DataFile(NamedTuple):
     @property
     def epoch(self) -> int:
         """The epoch that wrote it."""
-        return int(self.path.stem.rpartition("-")[2])
+        return int(self.path.stem.split("-")[1])
 
 
 def data_files(dataset: Path, table: str) -> list[DataFile]:
@@ -204,7 +215,7 @@ def data_files(dataset: Path, table: str) -> list[DataFile]:
     if table != "events":
         events = TableLog(table_folder(dataset, "events"))
         found = [f for f in found if f.epoch <= events.last_epoch(f"{f.exchange}/{f.symbol}")]
-    return sorted(found, key=lambda file: (file.exchange, file.symbol, file.path.name, file.date))
+    return sorted(found, key=lambda file: (file.exchange, file.symbol, file.epoch, file.date, file.path.stem))
 
 
 def _data_file(folder: Path, added: AddedFile) -> DataFile:
