@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ _NS_PER_S = 10**9
 _TICK, _LOT = 0.01, 0.00001
 _TRADE_LOTS_MAX = 100_000
 _ROW_GROUP_ROWS = 100_000
+_LAG_NS, _JITTER_NS = 1_000_000, 300_000
+_IDS_A_MESSAGE = 10
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,14 @@ def write_archive(config: ArchiveConfig, folder: Path) -> Path:
     return folder
 
 
+class _Moment(NamedTuple):
+    """When the last message was sent and received, and its update id."""
+
+    time: int
+    received: int
+    update_id: int
+
+
 class _Market:
     """The book behind the archive: plays updates and tells what the three tables have of them."""
 
@@ -88,38 +98,45 @@ class _Market:
         self._config = config
         self._engine = OrderBookEngine()
         self._dice = np.random.default_rng([config.seed, 1])
-        self._step_ns = round(_NS_PER_S * config.message_rows / config.rows_per_s)
+        self._gap_us = 10**6 * config.message_rows / config.rows_per_s
         self._last_best = np.full(4, -1, dtype=np.int64)
-        self._last_time, self._trades = _START_NS, 0
+        self._last = _Moment(_START_NS, _START_NS + _LAG_NS, 1)
+        self._trades = 0
 
     def play(self, block: Updates) -> dict[str, dict[str, Any]]:
         """Columns of each table for a block of whole messages."""
-        times = _START_NS + 10**6 + block.messages * self._step_ns
+        before = self._last
+        times, received, ids = self._moments(block.messages)
         ends = np.flatnonzero(np.diff(block.messages, append=block.messages[-1] + 1))
         opens = int(block.messages[0]) == 0
-        stated = ends if opens else self._due(times, ends, self._config.books_per_s)
+        stated = ends if opens else _due(before.time, times, ends, self._config.books_per_s)
         best, tops = self._apply(block, stated)
         deltas = {
-            **_heads(times, block.messages + 2),
+            **_heads(times, received, ids),
             "side_is_bid": block.sides == BID,
             "price": _prices(block.prices),
             "size": _sizes(block.quantities),
         }
-        books = {**_heads(times[stated], block.messages[stated] + 2), **_levels(tops)}
+        books = {**_heads(times[stated], received[stated], ids[stated]), **_levels(tops)}
         if opens:
             # The book begins with a snapshot before the first message; of this one, its first row.
-            books = {**_heads(np.array([_START_NS]), np.array([1])), **_levels(tops[:1])}
-        trades = self._trade(times, ends, best) if not opens else _no_trades()
-        self._last_best, self._last_time = best[:, -1].copy(), int(times[-1])
+            books = {**_heads(*(np.array([value]) for value in before)), **_levels(tops[:1])}
+        due = _due(before.time, times, ends, self._config.trades_per_s)
+        trades = self._trade(times[due], received[due], due, ends, best) if not opens else _no_trades()
+        self._last_best = best[:, -1].copy()
         return {lake.BOOK: books, lake.DELTAS: deltas, lake.TRADES: trades}
 
-    def _due(self, times: Int64Array, ends: Int64Array, per_s: int) -> Int64Array:
-        """Last rows of the messages with which a cadence of so many a second comes due."""
-        if not per_s:
-            return ends[:0]
-        ticks = times[ends] * per_s // _NS_PER_S
-        before = self._last_time * per_s // _NS_PER_S
-        return ends[np.diff(ticks, prepend=before) > 0]
+    def _moments(self, messages: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+        """Origin time, receive time and update id of each row: random, rising, one of each a message."""
+        at = messages - messages[0]
+        count = int(at[-1]) + 1
+        gaps_us = 2 + self._dice.exponential(max(self._gap_us - 2.5, 0.5), count).astype(np.int64)
+        times = self._last.time + 1_000 * np.cumsum(gaps_us)
+        lags_ns = _LAG_NS + self._dice.exponential(_JITTER_NS, count).astype(np.int64)
+        received = np.maximum.accumulate(np.maximum(times + lags_ns, self._last.received))
+        ids = self._last.update_id + np.cumsum(1 + self._dice.poisson(_IDS_A_MESSAGE - 1, count))
+        self._last = _Moment(int(times[-1]), int(received[-1]), int(ids[-1]))
+        return times[at], received[at], ids[at]
 
     def _apply(self, block: Updates, stated: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Best prices and quantities after each row, (4, n); the 20 best levels after the rows ``stated``.
@@ -143,15 +160,15 @@ class _Market:
                     )
         return best, tops
 
-    def _trade(self, times: Int64Array, ends: Int64Array, best: Int64Array) -> dict[str, Any]:
-        """Trades just before messages, at the best price that stood until then."""
-        due = self._due(times, ends, self._config.trades_per_s)
+    def _trade(
+        self, times: Int64Array, received: Int64Array, due: Int64Array, ends: Int64Array, best: Int64Array
+    ) -> dict[str, Any]:
+        """Trades just before the messages that end with the rows ``due``, at the best price until then."""
         count = len(due)
         # The row behind the message before, counted from the one that ended the last block.
         before = np.searchsorted(ends, due)
         prices = np.concatenate([self._last_best[[0, 2], None], best[::2, ends]], axis=1)[:, before]
         bought = self._dice.random(count) < 0.5
-        moments = times[due] - 1_000
         ids = self._trades + 1 + np.arange(count)
         self._trades += count
         return {
@@ -159,8 +176,8 @@ class _Market:
             "amount": _sizes(self._dice.integers(1, _TRADE_LOTS_MAX, count)),
             "price": _prices(np.where(bought, prices[1], prices[0])),
             "id": ids,
-            "timestamp": moments,
-            "receipt_timestamp": moments + 10**6,
+            "timestamp": times - 1_000,
+            "receipt_timestamp": received,
         }
 
 
@@ -189,8 +206,16 @@ class _Table:
         self._writer.close()
 
 
-def _heads(times_ns: Int64Array, ids: Int64Array) -> dict[str, Any]:
-    return {"timestamp": times_ns, "receipt_timestamp": times_ns + 10**6, "sequence_number": ids}
+def _due(last_time: int, times: Int64Array, ends: Int64Array, per_s: int) -> Int64Array:
+    """Last rows of the messages with which a cadence of so many a second comes due."""
+    if not per_s:
+        return ends[:0]
+    ticks = times[ends] * per_s // _NS_PER_S
+    return ends[np.diff(ticks, prepend=last_time * per_s // _NS_PER_S) > 0]
+
+
+def _heads(times: Int64Array, received: Int64Array, ids: Int64Array) -> dict[str, Any]:
+    return {"timestamp": times, "receipt_timestamp": received, "sequence_number": ids}
 
 
 def _levels(tops: Int64Array) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def measure(bench: Workbench) -> Measured:
     shares = [100 * sum(run["save_wall_s"]) / run["wall_s"] for run in runs]
     took_ms = [1e3 * took for run in runs for took in run["save_wall_s"]]
     share = Figure(
-        claim="checkpoints, share of the run",
+        claim="checkpoint, share of run",
         figure=middle(shares),
         unit="%",
         target="below 1",
@@ -105,7 +105,7 @@ def _recovery(bench: Workbench) -> Figure:
     told = bench.run(source, settings, pass_at=lost_at, out=killed["out"])
     bench.clear(told)
     return Figure(
-        claim="recovery from a kill",
+        claim="checkpoint, recovery",
         figure=told["passed_s"],
         unit="s",
         target="below 30",

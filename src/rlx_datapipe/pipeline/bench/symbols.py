@@ -52,7 +52,7 @@ def measure(bench: Workbench) -> Measured:
 
 def _rates(bench: Workbench, archives: list[Path], threads: int) -> list[float]:
     """Events a second over all symbols, as many workers as there are."""
-    bench.on_step(f"{len(archives)} symbols by {len(archives)} workers")
+    bench.on_step(f"one worker for each of {len(archives)}, threads={threads}")
     settings = Settings(threads=threads)
     rates = []
     for _ in range(bench.options.repeats):

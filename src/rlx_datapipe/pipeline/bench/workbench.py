@@ -18,8 +18,8 @@ from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.market import simulate
 
-_MESSAGES_PER_S = 1_000
-"""Fewer than the simulated market sends in any second of it."""
+_MESSAGES_PER_S = 300
+"""Fewer than the simulated market sends."""
 
 
 @dataclass
@@ -51,12 +51,17 @@ class Workbench:
 
     @cached_property
     def capture(self) -> Path:
-        """A capture of the simulated market, zstd."""
+        """A capture of the simulated market, zstd, with about the shares of a real one's messages."""
         count = self.options.messages
         self.on_step(f"simulating {count:,} messages of a market")
         path = self.new_folder("capture") / "capture.zst"
         path.parent.mkdir()
-        market = MarketConfig(seed=self.options.seed, duration_s=1 + count // _MESSAGES_PER_S)
+        market = MarketConfig(
+            seed=self.options.seed,
+            duration_s=10 + count // _MESSAGES_PER_S,
+            orders_per_s=800,
+            depth_interval_ms=50,
+        )
         write_capture(islice(simulate(market), count), path)
         return path
 
