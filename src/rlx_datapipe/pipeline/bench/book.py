@@ -23,7 +23,7 @@ _TARGET_PER_S = 50_000_000
 
 
 @dataclass
-class _Rows:
+class Stream:
     """Updates behind the opening message, in one array each, and room for the best prices after each."""
 
     opening: Updates
@@ -53,14 +53,14 @@ def measure(bench: Workbench) -> Measured:
     return Measured(figures, told)
 
 
-def _rows(config: UpdatesConfig) -> _Rows:
+def _rows(config: UpdatesConfig) -> Stream:
     stream = updates(config)
     opening = next(stream)
     _, sides, prices, quantities = (np.concatenate(parts) for parts in zip(*stream, strict=True))
-    return _Rows(opening, sides, prices, quantities, np.empty((4, len(prices)), dtype=np.int64))
+    return Stream(opening, sides, prices, quantities, np.empty((4, len(prices)), dtype=np.int64))
 
 
-def _measure(rows: _Rows, levels: int, repeats: int) -> Figure:
+def _measure(rows: Stream, levels: int, repeats: int) -> Figure:
     count = len(rows.prices)
     engines = [_opened(rows.opening) for _ in range(repeats + 1)]
     # The first run loads the kernel and touches the memory of the answers.
@@ -101,7 +101,7 @@ def _opened(opening: Updates) -> OrderBookEngine:
     return engine
 
 
-def apply(engine: OrderBookEngine, rows: _Rows) -> None:
+def apply(engine: OrderBookEngine, rows: Stream) -> None:
     """Apply all rows, the best prices and quantities after each into ``rows.best``."""
     at, count = 0, len(rows.prices)
     while at < count:
@@ -112,7 +112,7 @@ def apply(engine: OrderBookEngine, rows: _Rows) -> None:
             engine.make_room(status, int(rows.prices[at]))
 
 
-def _plain(rows: _Rows, count: int) -> list[tuple[int, ...]]:
+def _plain(rows: Stream, count: int) -> list[tuple[int, ...]]:
     """The same answers from two dicts, for the first rows."""
     bids: dict[int, int] = {}
     asks: dict[int, int] = {}

@@ -120,17 +120,22 @@ def _read_group(path: Path, group: int, columns: list[str]) -> None:
 
 
 def _read_bytes(path: Path) -> None:
+    with unpacked(path) as file:
+        while file.read(_CHUNK_BYTES):
+            pass
+
+
+def unpacked(path: Path) -> Any:
+    """A recording opened to read its bytes, decompressed; recognised by its first bytes."""
     with path.open("rb") as raw:
         head = raw.read(4)
-    openers: dict[bytes, Callable[[Path], Any]] = {
+    openers: dict[bytes, Any] = {
         b"\x1f\x8b": gzip.open,
         b"\x28\xb5\x2f\xfd": zstandard.open,
         b"\xfd7zX": lzma.open,
     }
     opener = next((openers[magic] for magic in openers if head.startswith(magic)), Path.open)
-    with opener(path, "rb") as file:  # type: ignore[call-arg]
-        while file.read(_CHUNK_BYTES):
-            pass
+    return opener(path, "rb")
 
 
 def _writing(dataset: Path, folder: Path) -> Iterator[tuple[list[Task], list[Path]]]:
