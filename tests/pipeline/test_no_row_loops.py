@@ -160,7 +160,8 @@ def _memory_by_batch(path: Path, folder: Path) -> tuple[list[int], list[int]]:
     settings = Settings(threads=1, batch_rows=BATCH_ROWS, epoch_events=10**9, epoch_s=10**9)
     source, out = _started(path, folder, settings)
     replayer = EventReplayer(source.instrument, source.rule, settings)
-    peaks, held = [], []
+    peaks: list[int] = []
+    held: list[int] = []
     tracemalloc.start()
     try:
         with DataSink(out, source.instrument) as sink:

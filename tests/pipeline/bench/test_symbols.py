@@ -10,15 +10,15 @@ from tests.pipeline.bench.workbenches import named, small
 
 from rlx_datapipe.pipeline.bench import symbols
 from rlx_datapipe.pipeline.bench.symbols import measure
+from rlx_datapipe.pipeline.reconstruct import reconstruct
 
 
 def test_the_speed_up_is_that_of_two_symbols_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int, int]] = []
-    run = symbols.reconstruct
 
     def note(archives: list[Path], out: Path, settings: Any, *, workers: int) -> dict[str, Any]:
         asked.append((len(archives), settings.threads, workers))
-        summary: dict[str, Any] = run(archives, out, settings, workers=workers)
+        summary: dict[str, Any] = reconstruct(archives, out, settings, workers=workers)
         assert [chain["events"] > 2_000 for chain in summary["chains"]] == [True] * len(archives)
         return summary
 
