@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.door import rlx, rlx_process
 
+from rlx_datapipe.pipeline.bench import suite
 from rlx_datapipe.pipeline.bench.suite import BENCHMARKS
 from rlx_datapipe.simulation.archive import ArchiveConfig, write_archive
 
@@ -30,8 +31,8 @@ def test_the_keys_of_reconstruct_are_those_that_are_promised(tmp_path: Path) -> 
 
 
 def test_without_a_name_the_quick_ones_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in BENCHMARKS.keys() - {"book", "write"}:
-        monkeypatch.delitem(BENCHMARKS, name)
+    rows = {name: BENCHMARKS[name] for name in ("book", "write")}
+    monkeypatch.setattr(suite, "BENCHMARKS", rows)
     told = rlx("bench", "--json", *SMALL).json()
     assert set(told["benchmarks"]) == {"book", "write"}
     assert {figure["benchmark"] for figure in told["figures"]} == {"book", "write"}
@@ -49,7 +50,7 @@ def test_the_table_fits_its_screen(columns: int) -> None:
     assert max(map(len, lines)) <= columns
     assert lines[0].split() == ["claim", "figure", "target", "ratio"]
     assert "…" not in said.out
-    for word in ("book,", "rows/s", "50,000,000", "times", "dict", "cores"):
+    for word in ("book,", "rows/s", "50,000,000", "dict book", "cores"):
         assert word in said.out
 
 

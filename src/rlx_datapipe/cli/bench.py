@@ -172,4 +172,4 @@ def _short(number: float) -> str:
 
 
 def _ratio(one: dict[str, Any]) -> str:
-    return "" if one["ratio"] is None else f"{_short(one['ratio'])} times {one['ratio_to']}"
+    return "" if one["ratio"] is None else f"{_short(one['ratio'])}x {one['ratio_to']}"

@@ -19,7 +19,7 @@ def test_each_depth_is_told_beside_a_book_of_dicts(tmp_path: Path) -> None:
     assert depths == sorted(depths)
     assert depths[-1] > 50 * depths[0]
     targets = [figure.target for figure in figures.values()]
-    assert targets == ["", "50,000,000 or more", ""], "the target is that of a usual depth"
+    assert targets == ["", "≥ 50,000,000", ""], "the target is that of a usual depth"
     for figure in figures.values():
         assert figure.ratio_to == "dict book"
         assert figure.detail["ns_per_row"] == pytest.approx(1e9 / figure.figure)

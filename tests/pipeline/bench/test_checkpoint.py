@@ -12,13 +12,13 @@ from rlx_datapipe.pipeline.bench.checkpoint import measure
 def test_cost_pause_and_recovery_are_told(tmp_path: Path) -> None:
     figures = named(measure(small(tmp_path)).figures)
     assert list(figures) == [
-        "checkpoint, share of run",
-        "checkpoint, write and sync",
-        "checkpoint, longest pause",
+        "checkpoint, share",
+        "checkpoint, write",
+        "checkpoint, pause",
         "checkpoint, recovery",
     ]
     pause, recovery = list(figures.values())[2:]
     assert min(pause.detail["levels"]) >= 5_000, "measured at a full-depth book"
-    assert pause.ratio_to == "copy of the book"
+    assert pause.ratio_to == "plain copy"
     assert recovery.detail["killed_at_events"] > recovery.detail["epoch_events"], "the second epoch is lost"
     assert recovery.detail["goes_on_s"] <= recovery.figure

@@ -23,7 +23,7 @@ def test_kinds_add_up_to_the_capture(venue: str, tmp_path: Path) -> None:
     )
     measured = measure(small(tmp_path, source=path))
     figures = named(measured.figures)
-    assert list(figures) == ["parse, depth", "parse, trade", "parse, ticker", "parse, all, decompressed"]
+    assert list(figures) == ["parse, depth", "parse, trade", "parse, ticker", "parse, all of it"]
     messages = [figure.detail["messages"] for figure in figures.values()]
     # The one that is of no kind is the snapshot.
     assert sum(messages[:3]) + 1 == messages[3] == count

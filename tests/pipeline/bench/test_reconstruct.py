@@ -22,7 +22,7 @@ def test_archive_and_capture_are_told_with_their_floors(tmp_path: Path) -> None:
     figures = named(measured.figures)
     assert list(figures) == [
         "reconstruct, archive",
-        "reconstruct, of the floor",
+        "reconstruct, of floor",
         "peak memory, archive",
         "reconstruct, capture",
         "peak memory, capture",

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from rlx_datapipe.pipeline.bench import suite
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, Options
 from rlx_datapipe.pipeline.bench.suite import BENCHMARKS, Benchmark, bench, measurer
 from rlx_datapipe.pipeline.bench.workbench import Workbench
@@ -28,10 +29,11 @@ def two(monkeypatch: pytest.MonkeyPatch) -> list[Workbench]:
     module = ModuleType("rlx_datapipe.pipeline.bench.of_this_test")
     module.measure = measure  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    for name in list(BENCHMARKS):
-        monkeypatch.delitem(BENCHMARKS, name)
-    monkeypatch.setitem(BENCHMARKS, "swift", Benchmark("of_this_test", "swift", ("seed",)))
-    monkeypatch.setitem(BENCHMARKS, "slow", Benchmark("of_this_test", "slow", ("seed",), quick=False))
+    rows = {
+        "swift": Benchmark("of_this_test", "swift", ("seed",)),
+        "slow": Benchmark("of_this_test", "slow", ("seed",), quick=False),
+    }
+    monkeypatch.setattr(suite, "BENCHMARKS", rows)
     return seen
 
 

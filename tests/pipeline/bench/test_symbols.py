@@ -27,5 +27,5 @@ def test_the_speed_up_is_that_of_two_symbols_by_one(tmp_path: Path, monkeypatch:
     assert asked == [(1, 1, 1), (2, 1, 2), (1, 2, 1), (2, 2, 2)]
     alone, both = named(measured.figures).values()
     assert both.ratio == measured.told["speed_up"] == both.figure / alone.figure
-    assert both.target == "1.8 times one"
+    assert both.target == "≥ 1.8x one"
     assert len(list(tmp_path.iterdir())) == 2, "what was written is gone, the archives are there"

@@ -16,7 +16,7 @@ def test_both_ways_write_the_same_rows(tmp_path: Path) -> None:
     bench = small(tmp_path)
     measured = measure(bench)
     figures = named(measured.figures)
-    assert list(figures) == ["write events, Parquet", "write events, sink"]
+    assert list(figures) == ["write, Parquet", "write, sink"]
     parquet, sink = figures.values()
     assert parquet.detail["rows"] == sink.detail["rows"] >= bench.options.rows
     assert 0 < parquet.detail["bytes_per_row"] < sink.detail["bytes_per_row"], "the sink writes all tables"
@@ -29,4 +29,4 @@ def test_a_users_own_recording_is_written(tmp_path: Path) -> None:
     path = tmp_path / "own.zst"
     write_capture(simulate(MarketConfig(duration_s=4, levels=100)), path)
     figures = named(measure(small(tmp_path, source=path)).figures)
-    assert figures["write events, Parquet"].detail["rows"] > 1_000
+    assert figures["write, Parquet"].detail["rows"] > 1_000

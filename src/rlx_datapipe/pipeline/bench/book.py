@@ -78,10 +78,10 @@ def _measure(rows: Stream, levels: int, repeats: int) -> Figure:
     last = _opened(rows.opening)
     apply(last, rows)
     return Figure(
-        claim=f"book, {min(last.level_count(BID), last.level_count(ASK)):,} levels a side",
+        claim=f"book, {min(last.level_count(BID), last.level_count(ASK)):,} levels",
         figure=rate,
         unit="rows/s",
-        target=f"{_TARGET_PER_S:,} or more" if levels == _TYPICAL else "",
+        target=f"≥ {_TARGET_PER_S:,}" if levels == _TYPICAL else "",
         is_met=rate >= _TARGET_PER_S if levels == _TYPICAL else None,
         ratio=rate * plain_s / some,
         ratio_to="dict book",

@@ -53,7 +53,7 @@ def measure(bench: Workbench) -> Measured:
         figures.append(_measure(f"parse, {kind}", replace(source, files=(plain,), held=()), some, repeats))
         plain.unlink()
     bench.on_step(f"parsing {len(lines):,} messages: all as they are")
-    whole = _measure("parse, all, decompressed", source, lines, repeats)
+    whole = _measure("parse, all of it", source, lines, repeats)
     kinds = {figure.claim.removeprefix("parse, "): figure.figure for figure in figures}
     told = {"messages_per_second": whole.figure, "by_kind": kinds, "ratio_to_json_loads": whole.ratio}
     return Measured([*figures, whole], told)

@@ -87,17 +87,17 @@ def _figures(kind: str, told: dict[str, Any]) -> list[Figure]:
         claim=f"reconstruct, {kind}",
         figure=figure,
         unit=unit,
-        target=f"{target:,} or more",
+        target=f"≥ {target:,}",
         is_met=figure >= target,
         ratio=ratio,
         ratio_to="floor",
         detail=told,
     )
     share = Figure(
-        claim="reconstruct, of the floor",
+        claim="reconstruct, of floor",
         figure=100 * ratio,
         unit="%",
-        target=f"{100 * _FLOOR_SHARE:.0f} or more",
+        target=f"≥ {100 * _FLOOR_SHARE:.0f}",
         is_met=ratio >= _FLOOR_SHARE,
         detail=told["floor"],
     )
@@ -105,7 +105,7 @@ def _figures(kind: str, told: dict[str, Any]) -> list[Figure]:
         claim=f"peak memory, {kind}",
         figure=peak_bytes / 1e6,
         unit="MB",
-        target="below 1,000",
+        target="< 1,000",
         is_met=peak_bytes < _PEAK_BYTES,
     )
     # Of a capture nobody has set a share: most of its work is the parser's, which no floor has.

@@ -29,7 +29,7 @@ ROWS = 1_000_000
 def measure(bench: Workbench) -> Measured:
     """Measure writing: rows a second of the events table on one core, and bytes a row.
 
-    Events, Parquet: rows in Arrow form to one synced file with the settings of the dataset. Events, sink:
+    Parquet: rows in Arrow form to one synced file with the settings of the dataset. Sink:
     replayed arrays to committed tables, with decimals made, digests, all five tables and their logs. The
     ratio is to a plain copy of the same bytes to a new file and onto the disk.
 
@@ -87,7 +87,7 @@ def _parquet(bench: Workbench, rows: pa.Table) -> Figure:
     size_bytes = path.stat().st_size
     shutil.rmtree(folder)
     return Figure(
-        claim="write events, Parquet",
+        claim="write, Parquet",
         figure=rows.num_rows / took_s,
         unit="rows/s",
         ratio=copy_s / took_s,
@@ -143,7 +143,7 @@ def _sink(bench: Workbench, source: Source, replayed: list[Replayed], rows: int)
     # The first one loads the kernels.
     rate = rows / middle(took_s[1:])
     return Figure(
-        claim="write events, sink",
+        claim="write, sink",
         figure=rate,
         unit="rows/s",
         ratio=middle(copies) / middle(took_s[1:]),
