@@ -74,7 +74,7 @@ class DataSink:
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each table's rows so far, in hex."""
+        """BLAKE3 of each table's rows so far, in hex."""
         return {name: running.hexdigest() for name, running in self._digests.items()}
 
     @property
