@@ -116,7 +116,8 @@ class _ChainWriter:
 
     def _go_on(self, standing: Standing) -> tuple[Summary, Digests]:
         source = self._source
-        tally, alarms = Tally(), Alarms(source.instrument, self._settings)
+        tally = Tally()
+        alarms = Alarms(source.instrument, self._settings, tally.measures)
         with DataSink(self._folder, source.instrument, self._provider) as sink:
             if standing.commit is not None:
                 sink.restore(standing.states["sink"], standing.commit)
@@ -148,7 +149,7 @@ class _ChainWriter:
             tally.add_messages(batch.ingested)
             for replayed in batch.replayed:
                 tally.add_events(replayed)
-                alarms.add(replayed)
+                alarms.add(replayed.quality)
                 sink.add(replayed)
             if batch.states is not None:
                 alarms.judge()

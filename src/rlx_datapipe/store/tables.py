@@ -54,9 +54,9 @@ class ChainTable:
         A file that has grown to its full size is followed by another. The name tells the epoch, so that a
         repeated epoch can't hide.
         """
-        days = times // NS_PER_DAY
-        for day in dict.fromkeys(days.tolist()):
-            start, stop = np.searchsorted(days, [day, day + 1])
+        one_day = times[0] // NS_PER_DAY == times[-1] // NS_PER_DAY
+        for day in np.unique((times[:1] if one_day else times) // NS_PER_DAY).tolist():
+            start, stop = np.searchsorted(times, [day * NS_PER_DAY, (day + 1) * NS_PER_DAY])
             rest = rows.slice(start, stop - start)
             while rest.num_rows:
                 rest = self._part_of(day, epoch).append(rest)
