@@ -118,7 +118,7 @@ class _ChainWriter:
         source = self._source
         tally = Tally()
         alarms = Alarms(source.instrument, self._settings, tally.measures)
-        with DataSink(self._folder, source.instrument, self._provider) as sink:
+        with DataSink(self._folder, source.instrument, self._provider, self._settings.threads) as sink:
             if standing.commit is not None:
                 sink.restore(standing.states["sink"], standing.commit)
                 tally.restore(standing.states["tally"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -52,15 +53,23 @@ class DataSink:
         Tells the chain and the scales.
     states
         Keeps the states of all stages after each epoch; by default in the dataset.
+    threads
+        1 writes in turn, more in a thread of its own.
     """
 
     def __init__(
-        self, dataset: Path, instrument: Instrument, states: PipelineStateProvider | None = None
+        self,
+        dataset: Path,
+        instrument: Instrument,
+        states: PipelineStateProvider | None = None,
+        threads: int = 1,
     ) -> None:
         self._dataset, self._instrument = dataset, instrument
         chain = (instrument.exchange, instrument.symbol)
         self._states = states or CheckpointManager(dataset, *chain)
-        self._tables = {name: ChainTable(dataset, name, *chain) for name in TABLES}
+        # One, for the tables of a chain in turn: only those of events keep it busy.
+        self._pool = ThreadPoolExecutor(1, "rlx-write") if threads > 1 else None
+        self._tables = {name: ChainTable(dataset, name, *chain, self._pool) for name in TABLES}
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
         self._newest = dict.fromkeys(TABLES, 0)
         self._epoch, self._previous = 0, ""
@@ -122,6 +131,8 @@ class DataSink:
         """Let go of files that no commit has published."""
         for table in self._tables.values():
             table.abandon()
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def spill(self) -> int:
         """Move the rows that wait in memory for their files to the disk; their bytes. No file changes."""
