@@ -53,8 +53,8 @@ class DataSink:
         Tells the chain and the scales.
     states
         Keeps the states of all stages after each epoch; by default in the dataset.
-    threads
-        1 writes in turn, more in a thread of its own.
+    pool
+        One thread that writes row groups while further rows are made; in turn if None.
     """
 
     def __init__(
@@ -62,14 +62,12 @@ class DataSink:
         dataset: Path,
         instrument: Instrument,
         states: PipelineStateProvider | None = None,
-        threads: int = 1,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
         self._dataset, self._instrument = dataset, instrument
         chain = (instrument.exchange, instrument.symbol)
         self._states = states or CheckpointManager(dataset, *chain)
-        # One, for the tables of a chain in turn: only those of events keep it busy.
-        self._pool = ThreadPoolExecutor(1, "rlx-write") if threads > 1 else None
-        self._tables = {name: ChainTable(dataset, name, *chain, self._pool) for name in TABLES}
+        self._tables = {name: ChainTable(dataset, name, *chain, pool) for name in TABLES}
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
         self._newest = dict.fromkeys(TABLES, 0)
         self._epoch, self._previous = 0, ""
@@ -131,8 +129,6 @@ class DataSink:
         """Let go of files that no commit has published."""
         for table in self._tables.values():
             table.abandon()
-        if self._pool is not None:
-            self._pool.shutdown()
 
     def spill(self) -> int:
         """Move the rows that wait in memory for their files to the disk; their bytes. No file changes."""
