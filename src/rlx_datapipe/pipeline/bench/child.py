@@ -133,7 +133,7 @@ def _run(job: Job) -> dict[str, Any]:
         "events": summary.get("events", 0),
         "messages": sum(summary.get("messages", {}).values()),
         "rows": summary.get("rows", {}),
-        "stages": summary.get("profile", {}),
+        "stages": summary.get("stages", {}),
         "save_wall_s": provider.wall_s,
         "save_cpu_s": provider.cpu_s,
         "save_bytes": provider.sizes,

@@ -27,8 +27,8 @@ from rlx_datapipe.store.tables import data_files, read_file
 
 Task = Callable[[], Any]
 
-_STAGES = 3
-"""Threads that a run with more than one keeps busy: reading, replay, writing."""
+_STAGES = 4
+"""Threads that a run with more than one keeps busy: ingestion, replay, sink, and the Parquet writer."""
 _CHUNK_BYTES = 1 << 20
 _BATCH_ROWS = 65_536
 _HELD_BYTES = 512 << 20
@@ -56,7 +56,7 @@ def measure_floor(source: Source, dataset: Path, settings: Settings, folder: Pat
     a recording, its bytes, decompressed. *Write*: the rows of all tables of the finished dataset, in Arrow
     form before the clock starts, to Parquet with the run's own writer settings and row groups. Reading and
     writing are cut into tasks, a row group each, that have no order to keep and nothing to wait for; as many
-    threads take them as the run may keep busy (3, or 1 where the settings say so), but no more than there are
+    threads take them as the run may keep busy (4, or 1 where the settings say so), but no more than there are
     cores. No parsing, no order, no book, no digest, no sync, no commit: no run over these files with this
     writer on so many cores can be faster.
 

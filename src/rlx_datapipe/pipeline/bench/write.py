@@ -75,9 +75,11 @@ def _parquet(bench: Workbench, rows: pa.Table) -> Figure:
         path.unlink(missing_ok=True)
         part = PartFile(path, EVENTS, ROW_GROUP_ROWS["events"])
         for start in range(0, rows.num_rows, step):
-            # A full file takes no more; here its rest goes on as a part of its own would.
-            if part.append(rows.slice(start, step)).num_rows:
+            rest = part.append(rows.slice(start, step))
+            while rest.num_rows:
+                # In a dataset the rest of a full file goes to the next one; here to the same.
                 part.is_full = False
+                rest = part.append(rest)
         part.close()
 
     bench.on_step(f"writing {rows.num_rows:,} rows of events")
