@@ -161,6 +161,11 @@ def _show(result: dict[str, Any]) -> None:
         )
     screen = console()
     screen.print(table)
+    measured = result.get("benchmarks", {}).get("reconstruct", result)
+    for kind in ("archive", "capture"):
+        if stages := measured.get(kind, {}).get("stages"):
+            spent = ", ".join(f"{stage} {one['wall_s']:.2f}" for stage, one in stages.items())
+            screen.print(f"\n{kind}, seconds of each stage, side by side: {spent}", style="dim")
     machine = f"{result['cpus']} cores, {result['machine']}, Python {result['python']}"
     screen.print(f"\n{machine}, load {result['load']:.1f}; --json has what lies behind each", style="dim")
 

@@ -32,6 +32,7 @@ def test_archive_and_capture_are_told_with_their_floors(tmp_path: Path) -> None:
         assert set(told) >= KEYS
         assert 0 < told["ratio_to_floor"] < 1, "nothing that does more is faster than the floor"
         assert told["peak_rss_bytes"] > 10_000_000
+        assert {"ingestion", "replay", "sink"} <= set(told["stages"]), "where the time went"
         assert figures[f"reconstruct, {kind}"].ratio == told["ratio_to_floor"]
     # The keys of the archive are also those of the whole.
     assert {key: measured.told[key] for key in KEYS} == {key: measured.told["archive"][key] for key in KEYS}
