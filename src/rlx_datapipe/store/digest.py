@@ -104,8 +104,7 @@ def _parts(array: pa.Array) -> Iterator[Bytes]:
         for i in range(kind.num_fields):
             yield from _parts(pc.struct_field(array, [i]))
         return
-    valid = _validity(array)
-    yield valid
+    yield _validity(array)
     if pa.types.is_string(kind):
         yield from _text_parts(pc.fill_null(array, "") if array.null_count else array)
     elif pa.types.is_list(kind):
@@ -113,7 +112,7 @@ def _parts(array: pa.Array) -> Iterator[Bytes]:
         yield lengths.to_numpy(zero_copy_only=False).astype(np.int32).view(np.uint8)
         yield from _parts(array.flatten())
     else:
-        yield _fixed(array, valid)
+        yield _fixed(array)
 
 
 def _validity(array: pa.Array) -> Bytes:
@@ -133,14 +132,11 @@ def _text_parts(array: pa.Array) -> Iterator[Bytes]:
         yield np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
 
 
-def _fixed(array: pa.Array, valid: Bytes) -> Bytes:
+def _fixed(array: pa.Array) -> Bytes:
+    if not len(array):
+        return np.zeros(0, dtype=np.uint8)
+    if array.null_count:
+        array = pc.fill_null(array, pa.scalar(0, pa.int64()).cast(array.type))
     width = array.type.bit_width // 8
     start, stop = array.offset * width, (array.offset + len(array)) * width
-    if len(array) == 0:
-        return np.zeros(0, dtype=np.uint8)
-    raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)[start:stop]
-    if not array.null_count:
-        return raw
-    cleared = raw.reshape(-1, width).copy()
-    cleared[valid == 0] = 0
-    return cleared.reshape(-1)
+    return np.frombuffer(array.buffers()[1], dtype=np.uint8)[start:stop]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +13,10 @@ import msgspec
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.ingestion.ingest import parsed_captures
-from rlx_datapipe.ingestion.lines import read_frames
 from rlx_datapipe.ingestion.sources import LAKE, Source
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, cpu_seconds
+from rlx_datapipe.pipeline.bench.floor import unpacked
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 from rlx_datapipe.simulation.capture_file import write_capture
 
@@ -60,12 +61,11 @@ def measure(bench: Workbench) -> Measured:
 
 
 def _lines(source: Source) -> list[bytes]:
-    """All lines of a capture, as ``<receive time> <JSON>``."""
-    lines = []
+    """All lines of a capture, as they are."""
+    lines: list[bytes] = []
     for path in source.files:
-        for frames, _, _ in read_frames(path, 16_384):
-            both = zip(frames.received, frames.payloads, strict=True)
-            lines += [b"%d %s" % (received, bytes(payload)) for received, payload in both]
+        with io.BufferedReader(unpacked(path)) as file:
+            lines += [line.rstrip() for line in file if line.strip()]
     return lines
 
 
@@ -80,7 +80,8 @@ def _by_kind(lines: list[bytes]) -> dict[str, list[bytes]]:
 
 def _measure(claim: str, source: Source, lines: list[bytes], repeats: int) -> Figure:
     settings = Settings()
-    payloads = [line.partition(b" ")[2] for line in lines]
+    # Our own captures have no time in front; a line is one JSON object.
+    payloads = [line if line.startswith(b"{") else line.partition(b" ")[2] for line in lines]
     rejected: list[int] = []
 
     def parse() -> None:
