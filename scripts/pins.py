@@ -6,6 +6,9 @@
 The lock holds names, versions and hashes, and no address, so that it serves on any package index. ``uv run``
 does not read it: it reads the same versions from ``constraint-dependencies``. ``tests/test_pins.py`` compares
 the two.
+
+The group ``peers`` stays out of the lock and names its own versions. But uv resolves all groups together: pins
+that the peers can't live with would stop every ``uv run``, so they are refused here.
 """
 
 from __future__ import annotations
@@ -41,10 +44,9 @@ def resolve(project: str, lock: str) -> str:
         # The old constraints would hold every version fast, so uv resolves without them.
         (place / "pyproject.toml").write_text(CONSTRAINTS.sub("", project), encoding="utf-8")
         (place / LOCK).write_text(lock, encoding="utf-8")
-        uv = ["uv"] if shutil.which("uv") else [sys.executable, "-m", "uv"]
         what = "pip compile pyproject.toml --group dev --universal --python-version 3.11"
         form = "--generate-hashes --no-header --no-annotate --quiet --output-file"
-        command = [*uv, *what.split(), *form.split(), LOCK]
+        command = [*_uv(), *what.split(), *form.split(), LOCK]
         subprocess.run(command, cwd=place, check=True, stdin=subprocess.DEVNULL)
         return HEADER + (place / LOCK).read_text(encoding="utf-8")
 
@@ -58,6 +60,21 @@ def constrain(project: str, lock: str) -> str:
     return written
 
 
+def check_peers(project: str) -> None:
+    """Stop with the reason of uv if the pins of a project file leave no versions for the group ``peers``."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pyproject.toml").write_text(project, encoding="utf-8")
+        what = "pip compile pyproject.toml --group dev --group peers --universal --python-version 3.11"
+        command = [*_uv(), *what.split(), "--quiet", "--output-file", "all.txt"]
+        done = subprocess.run(command, cwd=folder, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise SystemExit("the group `peers` can't be installed beside these pins: change its versions first")
+
+
+def _uv() -> list[str]:
+    return ["uv"] if shutil.which("uv") else [sys.executable, "-m", "uv"]
+
+
 def main() -> None:
     """Write both files."""
     project_file, lock_file = ROOT / "pyproject.toml", ROOT / LOCK
@@ -65,6 +82,7 @@ def main() -> None:
     project = project_file.read_text(encoding="utf-8")
     lock = resolve(project, keep)
     written = constrain(project, lock)
+    check_peers(written)
     lock_file.write_text(lock, encoding="utf-8")
     project_file.write_text(written, encoding="utf-8")
     print(f"{len(pins(lock))} pins in {LOCK} and pyproject.toml")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from rlx_datapipe.cli.terminal import give, guarded, json_option, say, tell_of_compilation
+from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
 from rlx_datapipe.pipeline.bench.suite import BENCHMARKS, measurer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _MILLION = 1_000_000
 
@@ -129,14 +134,28 @@ def _run(names: list[str], given: dict[str, Any], as_json: bool) -> None:
     if as_json:
         give(result)
     else:
-        _show(result)
+        _show(result, names)
+    sys.exit(EXIT_VERDICT_FAILED if result["wrong"] else EXIT_DONE)
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], names: list[str]) -> None:
+    from rlx_datapipe.cli.peers_table import show_peers
+    from rlx_datapipe.cli.summary import console
+
+    screen = console()
+    if names == ["peers"]:
+        show_peers(result, screen)
+    else:
+        _show_claims(result, screen)
+    machine = f"{result['cpus']} cores, {result['machine']}, Python {result['python']}"
+    screen.print(f"\n{machine}, load {result['load']:.1f}; --json has what lies behind each", style="dim")
+    for sentence in result["wrong"]:
+        screen.print(f"\nwrong answer: {sentence}", style="red", markup=False, highlight=False)
+
+
+def _show_claims(result: dict[str, Any], screen: Console) -> None:
     from rich.table import Table
     from rich.text import Text
-
-    from rlx_datapipe.cli.summary import console
 
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("claim", overflow="fold")
@@ -159,15 +178,12 @@ def _show(result: dict[str, Any]) -> None:
             Text(one["target"]),
             Text(_ratio(one)),
         )
-    screen = console()
     screen.print(table)
     measured = result.get("benchmarks", {}).get("reconstruct", result)
     for kind in ("archive", "capture"):
         if stages := measured.get(kind, {}).get("stages"):
             spent = ", ".join(f"{stage} {one['wall_s']:.2f}" for stage, one in stages.items())
             screen.print(f"\n{kind}, seconds of each stage, side by side: {spent}", style="dim")
-    machine = f"{result['cpus']} cores, {result['machine']}, Python {result['python']}"
-    screen.print(f"\n{machine}, load {result['load']:.1f}; --json has what lies behind each", style="dim")
 
 
 def _short(number: float) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from rlx_datapipe.pipeline.bench.figure import Figure, Options
 from rlx_datapipe.pipeline.bench.workbench import Workbench
@@ -24,3 +27,9 @@ def named(figures: Iterable[Figure]) -> dict[str, Figure]:
         assert (figure.is_met is None) or figure.target
         assert (figure.ratio is None) == (figure.ratio_to == "")
     return by_claim
+
+
+def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the group of peers, as a user has it who did not ask for it; sortedcontainers stays."""
+    for name in ("hftbacktest", "lakeapi", "nautilus_trader", "nautilus_trader.core", "pandas"):
+        monkeypatch.setitem(sys.modules, name, None)

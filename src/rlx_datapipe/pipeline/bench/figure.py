@@ -32,10 +32,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one benchmark told: its figures, and what else its JSON has by name."""
+    """What one benchmark told: its figures, what else its JSON has by name, and what was wrong.
+
+    ``wrong`` has a sentence for each answer that is not what it must be; the command then ends with status 1.
+    """
 
     figures: list[Figure]
     told: dict[str, Any] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,9 @@ BENCHMARKS = {
         "symbols", "two symbols on two cores against one", ("rows", "seed", "repeats", "folder")
     ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
+    "peers": Benchmark(
+        "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False
+    ),
 }
 """In the order in which they are run and told."""
 
@@ -78,6 +81,7 @@ def bench(
     options = options or Options()
     chosen = list(names) or [name for name, benchmark in BENCHMARKS.items() if benchmark.quick]
     figures: list[dict[str, Any]] = []
+    wrong: list[str] = []
     told: dict[str, dict[str, Any]] = {}
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="rlx-bench-", dir=options.folder) as folder:
@@ -86,6 +90,7 @@ def bench(
             measured = measurer(name)(workbench)
             figures += [{"benchmark": name, **msgspec.to_builtins(figure)} for figure in measured.figures]
             told[name] = measured.told
+            wrong += measured.wrong
     return {
         "writer": WRITER,
         "python": platform.python_version(),
@@ -95,5 +100,6 @@ def bench(
         "seed": options.seed,
         "repeats": options.repeats,
         **(told[chosen[0]] if len(chosen) == 1 else {"benchmarks": told}),
+        "wrong": wrong,
         "figures": figures,
     }

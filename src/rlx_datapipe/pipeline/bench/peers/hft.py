@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from rlx_datapipe.book.layout import ASK, BID, IntArray
+from rlx_datapipe.book.layout import BID, IntArray
 from rlx_datapipe.pipeline.bench.peers.stream import (
     LOT,
     TICK,
@@ -80,7 +80,9 @@ class HftBook:
             first, last = self.range
             held = np.empty((2, last - first + 1))
             _compiled().levels(self.backtest, first, *held)
-            best = whole_book(*((np.flatnonzero(side) + first, in_units(side[side > 0], LOT)) for side in held))
+            best = whole_book(
+                *((np.flatnonzero(side) + first, in_units(side[side > 0], LOT)) for side in held)
+            )
         self.backtest.close()
         return best
 

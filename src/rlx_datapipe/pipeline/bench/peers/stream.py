@@ -25,8 +25,8 @@ NONE = (-1, 0)
 class Asked(Enum):
     """What a book has to tell.
 
-    Of bests, an int64 array of shape (4, n): bid price and quantity, ask price and quantity, in ticks and lots.
-    Of the whole book, one of shape (3, levels): side, price, quantity, sorted by side and price.
+    Of bests, an int64 array of shape (4, n): bid price and quantity, ask price and quantity, in ticks and
+    lots. Of the whole book, one of shape (3, levels): side, price, quantity, sorted by side and price.
     """
 
     ROW = "best after each row"
