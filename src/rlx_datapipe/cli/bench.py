@@ -58,6 +58,11 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
         type=click.Path(exists=True, path_type=Path),
         help="Your own files of one symbol, in place of those that are made.",
     ),
+    "report": click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the page of claims to this file, such as docs/claims.md.",
+    ),
     "folder": click.option(
         "--folder",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
