@@ -34,7 +34,7 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
     ),
     "messages": click.option(
         "--messages",
-        default=120_000,
+        default=240_000,
         show_default=True,
         type=click.IntRange(1_000, 100_000_000),
         help="Messages of the capture that is made.",
