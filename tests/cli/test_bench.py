@@ -67,8 +67,9 @@ def test_the_help_lists_all_and_says_of_each_what_it_measures() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--rows", "10", "book"), "stand behind its name: rlx bench book"),
-        (("import", "--rows", "10"), "No such option '--rows'"),
+        (("--rows", "2000", "book"), "stand behind its name: rlx bench book"),
+        (("import", "--rows", "2000"), "No such option '--rows'"),
+        (("book", "--rows", "10"), "is not in the range"),
         (("scale", "--sizes", "1,many"), "no list of millions of rows"),
         (("scale", "--sizes", "0"), "no list of millions of rows"),
         (("parse", "--source", "nowhere"), "does not exist"),

@@ -29,13 +29,12 @@ def _sizes(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 _OPTIONS: dict[str, Callable[..., Any]] = {
     "rows": click.option(
         "--rows",
-        default=0,
-        type=click.IntRange(0, 1_000_000_000),
-        help="Rows of the archive, or updates of the book, that are made; 0 for each benchmark's own number.",
+        type=click.IntRange(1_000, 1_000_000_000),
+        help="Rows of the archive, or updates of the book, that are made; if not given, some millions.",
     ),
     "messages": click.option(
         "--messages",
-        default=120_000,
+        default=240_000,
         show_default=True,
         type=click.IntRange(1_000, 100_000_000),
         help="Messages of the capture that is made.",
@@ -130,7 +129,8 @@ def _run(names: list[str], given: dict[str, Any], as_json: bool) -> None:
     from rlx_datapipe.pipeline.bench.suite import bench as run
 
     tell_of_compilation()
-    result = run(names, Options(**given), on_step=say)
+    options = Options(**{name: value for name, value in given.items() if value is not None})
+    result = run(names, options, on_step=say)
     if as_json:
         give(result)
     else:

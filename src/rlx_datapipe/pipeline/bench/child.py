@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,16 +22,15 @@ from rlx_datapipe.core.errors import DatapipeError, OptionError
 from rlx_datapipe.core.memory import peak_bytes
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
-from rlx_datapipe.ingestion.ingest import DataIngestion
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.watching import Progress, Watcher
-from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.store.checkpoints import CheckpointManager
 from rlx_datapipe.store.files import FileRecord, locked
 from rlx_datapipe.store.manifest import start_dataset
 
 _LIMIT_S = 7_200
+_WARM_EVENTS = 20_000
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _STATUS = Path("/proc/self/status")
 
@@ -114,7 +114,7 @@ def only_source(path: str | Path, settings: Settings) -> Source:
 
 def _run(job: Job) -> dict[str, Any]:
     if not (job.kill_at or job.pass_at):
-        _warm(only_source(job.source, job.settings), job.settings)
+        _warm(only_source(job.source, job.settings), job)
     wall, cpu = time.perf_counter(), time.process_time()
     source = only_source(job.source, job.settings)
     folder, instrument = Path(job.out), source.instrument
@@ -152,12 +152,18 @@ def _watch(job: Job, first_s: list[float]) -> Callable[[Progress], None]:
     return told
 
 
-def _warm(source: Source, settings: Settings) -> None:
-    """Load the kernels, so that a short run is not measured by that."""
-    replayer = EventReplayer(source.instrument, source.rule, settings)
-    for _, batch in zip(range(4), DataIngestion(source, settings), strict=False):
-        for _ in replayer.replay(batch.events):
-            pass
+def _warm(source: Source, job: Job) -> None:
+    """Load the kernels of all stages by a first piece of the same run, so that none is measured by that."""
+
+    def told(progress: Progress) -> None:
+        if progress.events >= _WARM_EVENTS:
+            raise _PassedError
+
+    folder, instrument = Path(f"{job.out}-warm"), source.instrument
+    start_dataset(folder, WRITER, job.settings, [f"{instrument.exchange}/{instrument.symbol}"], resume=False)
+    with suppress(_PassedError):
+        write_chain(source, folder, job.settings, Watcher(told))
+    shutil.rmtree(folder)
 
 
 def peak_rss_bytes() -> int:

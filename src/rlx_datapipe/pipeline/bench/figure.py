@@ -64,7 +64,7 @@ class Options:
 
     seed: int = 7
     rows: int = 0
-    messages: int = 120_000
+    messages: int = 240_000
     repeats: int = 3
     sizes: tuple[int, ...] = (1_000_000, 10_000_000)
     source: Path | None = None
