@@ -31,7 +31,7 @@ def resident_bytes() -> int:
 def peak_bytes() -> int:
     """The most bytes of memory that this program ever held.
 
-    ``getrusage`` would also count the moment before the program was loaded into a new process, when the memory
+    ``getrusage`` also counts the moment before the program was loaded into a new process, when the memory
     was that of the parent; it is asked only where there is no ``/proc``.
     """
     try:
