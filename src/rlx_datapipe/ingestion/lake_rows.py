@@ -116,7 +116,7 @@ def group_starts(ids: Int64Array) -> Int64Array:
 
 
 def last_group_start(ids: Int64Array) -> int:
-    """Index at which the last sequence number begins; it is mostly near the end, so there it is sought first."""
+    """Index at which the last sequence number begins, sought near the end first."""
     for reach in (_NEAR_END, len(ids)):
         tail = ids[-reach:]
         others = np.flatnonzero(tail != tail[-1])
