@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from rlx_datapipe.core.feed import Parsed
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.ingestion import lake_rows
-from rlx_datapipe.ingestion.lake_rows import EARLIEST_NS, LATEST_NS, rows_to_parsed
+from rlx_datapipe.ingestion.lake_rows import (
+    EARLIEST_NS,
+    LATEST_NS,
+    group_starts,
+    last_group_start,
+    rows_to_parsed,
+)
 from rlx_datapipe.venues.crypto_lake import DELTAS, SCHEMAS
 
 INSTRUMENT = Instrument(
@@ -74,3 +80,9 @@ def test_one_odd_row_is_enough_to_look_at_all(
 ) -> None:
     rows = [*before, row, *behind]
     assert read(rows).rejects == column_by_column(rows).rejects != []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 1_500)), min_size=1, max_size=4))
+def test_the_last_message_begins_where_the_list_of_all_beginnings_ends(runs: list[tuple[int, int]]) -> None:
+    ids = np.repeat([number for number, _ in runs], [count for _, count in runs])
+    assert last_group_start(ids) == group_starts(ids)[-1]

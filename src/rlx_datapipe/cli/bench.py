@@ -39,7 +39,7 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
     ),
     "messages": click.option(
         "--messages",
-        default=120_000,
+        default=240_000,
         show_default=True,
         type=click.IntRange(1_000, 100_000_000),
         help="Messages of the capture that is made.",
@@ -61,6 +61,11 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
         "--source",
         type=click.Path(exists=True, path_type=Path),
         help="Your own files of one symbol, in place of those that are made.",
+    ),
+    "report": click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the page of claims to this file, such as docs/claims.md.",
     ),
     "folder": click.option(
         "--folder",

@@ -27,6 +27,7 @@ EARLIEST_NS = int(dt.datetime(2017, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
 LATEST_NS = int(dt.datetime(2100, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
 
 _TIMES = np.array([EARLIEST_NS, LATEST_NS], dtype=np.int64)
+_NEAR_END = 1_024
 _OUTSIDE = "outside 2017 to 2100 when read as nanoseconds since the epoch, UTC"
 _NULL = "no value"
 _NEGATIVE = "negative"
@@ -112,6 +113,16 @@ def group_starts(ids: Int64Array) -> Int64Array:
     if not ids.size:
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1]))).astype(np.int64, copy=False)
+
+
+def last_group_start(ids: Int64Array) -> int:
+    """Index at which the last sequence number begins, sought near the end first."""
+    for reach in (_NEAR_END, len(ids)):
+        tail = ids[-reach:]
+        others = np.flatnonzero(tail != tail[-1])
+        if others.size:
+            return len(ids) - len(tail) + int(others[-1]) + 1
+    return 0
 
 
 def integers(column: pa.ChunkedArray) -> Int64Array:

@@ -17,7 +17,7 @@ _HALF = np.uint64(32)
 
 
 @kernel
-def _widen(values, factor, words):  # type: ignore[no-untyped-def]
+def widen(values, factor, words):  # type: ignore[no-untyped-def]
     """Write ``value * factor`` as 128-bit little-endian words; how many values are NONE (written as 0).
 
     Others are not negative.
@@ -75,7 +75,7 @@ def to_decimals(values: Int64Array, decimals: int) -> pa.Array:
     """Scaled integers as decimal128(38,18); NONE becomes null."""
     values = np.ascontiguousarray(values)
     words = np.empty(2 * len(values), dtype=np.uint64)
-    nulls = int(_widen(values, POWERS[DECIMALS - decimals], words))
+    nulls = int(widen(values, POWERS[DECIMALS - decimals], words))
     validity = pa.py_buffer(np.packbits(values != NONE, bitorder="little")) if nulls else None
     return pa.Array.from_buffers(PRICE, len(values), [validity, pa.py_buffer(words)], nulls)
 

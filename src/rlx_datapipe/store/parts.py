@@ -69,7 +69,7 @@ class PartFile:
         with ExitStack() as begun:
             # The writer writes as soon as it is made; its error, too, leaves by way of `publishing`.
             self._temporary = begun.enter_context(publishing(path, adopt=adopt))
-            self._writer = begun.enter_context(_writer(self._temporary, schema))
+            self._writer = begun.enter_context(writer(self._temporary, schema))
             self._open = begun.pop_all()
 
     def append(self, rows: pa.Table) -> pa.Table:
@@ -188,7 +188,8 @@ def _moved_to_disk(waiting: list[pa.Table], path: Path) -> pa.Table:
         path.unlink(missing_ok=True)
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet file with the encodings that were chosen by measurement, see ``rlx bench write``."""
     names = schema.names
     return pq.ParquetWriter(
         path,

@@ -7,7 +7,6 @@ from pathlib import Path
 from tests.pipeline.bench.workbenches import small
 
 from rlx_datapipe.core.memory import peak_bytes
-from rlx_datapipe.pipeline.bench.child import peak_rss_bytes
 from rlx_datapipe.simulation.capture_file import read_capture
 
 
@@ -38,4 +37,4 @@ def test_the_peak_of_a_run_is_not_that_of_its_parent(tmp_path: Path) -> None:
     held = bytearray(800_000_000)
     held[::4096] = b"x" * len(held[::4096])
     told = bench.run(bench.archive(2_000, levels=50))
-    assert told["peak_rss_bytes"] < len(held) < peak_rss_bytes() <= 1.01 * peak_bytes()
+    assert told["peak_rss_bytes"] < len(held) < peak_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -31,8 +30,6 @@ from rlx_datapipe.store.manifest import start_dataset
 
 _LIMIT_S = 7_200
 _WARM_EVENTS = 20_000
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
-_STATUS = Path("/proc/self/status")
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -129,7 +126,7 @@ def _run(job: Job) -> dict[str, Any]:
         "cpu_s": time.process_time() - cpu,
         "goes_on_s": first_s[0] - job.began_s,
         "passed_s": time.perf_counter() - job.began_s,
-        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_rss_bytes": peak_bytes(),
         "events": summary.get("events", 0),
         "messages": sum(summary.get("messages", {}).values()),
         "rows": summary.get("rows", {}),
@@ -164,19 +161,6 @@ def _warm(source: Source, job: Job) -> None:
     with suppress(_PassedError):
         write_chain(source, folder, job.settings, Watcher(told))
     shutil.rmtree(folder)
-
-
-def peak_rss_bytes() -> int:
-    """The most memory that this program held, in bytes.
-
-    Not what the system tells of the process: that also counts the moment before the program was loaded, when
-    the memory was that of the parent.
-    """
-    try:
-        found = _PEAK.search(_STATUS.read_text("ascii"))
-    except OSError:
-        found = None
-    return int(found[1]) * 1024 if found else peak_bytes()
 
 
 if __name__ == "__main__":

@@ -62,15 +62,18 @@ class Options:
         A user's own files in place of those that are made.
     folder
         Where input and output lie while it runs; a temporary one if None.
+    report
+        File for the page of ``claims``; none is written if None.
     """
 
     seed: int = 7
     rows: int = 0
-    messages: int = 120_000
+    messages: int = 240_000
     repeats: int = 3
     sizes: tuple[int, ...] = (1_000_000, 10_000_000)
     source: Path | None = None
     folder: Path | None = None
+    report: Path | None = None
 
 
 def seconds(work: Callable[[], Any], repeats: int) -> float:

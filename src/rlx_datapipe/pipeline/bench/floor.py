@@ -22,7 +22,7 @@ from rlx_datapipe.ingestion.lake_open import open_lake
 from rlx_datapipe.ingestion.sources import LAKE, Source
 from rlx_datapipe.pipeline.bench.figure import cores
 from rlx_datapipe.store.files import sync
-from rlx_datapipe.store.parts import ROW_GROUP_ROWS, _writer
+from rlx_datapipe.store.parts import ROW_GROUP_ROWS, writer
 from rlx_datapipe.store.tables import data_files, read_file
 
 Task = Callable[[], Any]
@@ -160,5 +160,5 @@ def _writing(dataset: Path, folder: Path) -> Iterator[tuple[list[Task], list[Pat
 
 
 def _write_group(path: Path, rows: pa.Table, table: str) -> None:
-    with _writer(path, SCHEMAS[table]) as writer:
-        writer.write_table(rows, row_group_size=ROW_GROUP_ROWS[table])
+    with writer(path, SCHEMAS[table]) as file:
+        file.write_table(rows, row_group_size=ROW_GROUP_ROWS[table])

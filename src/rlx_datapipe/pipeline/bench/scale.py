@@ -31,7 +31,10 @@ def measure(bench: Workbench) -> Measured:
             bench.drop(source)
         runs.append((rows, run))
     (least, short), (most, long) = runs[0], runs[-1]
-    exponent = math.log(long["wall_s"] / short["wall_s"], most / least) if most > least else 1.0
+    exponent, exponent_cpu = (
+        math.log(long[clock] / short[clock], most / least) if most > least else 1.0
+        for clock in ("wall_s", "cpu_s")
+    )
     peak_bytes = max(run["peak_rss_bytes"] for _, run in runs)
     figures = [_figure(rows, run, short) for rows, run in runs]
     figures += [
@@ -41,6 +44,7 @@ def measure(bench: Workbench) -> Measured:
             unit="",
             target=f"≤ {_STEEP}",
             is_met=exponent <= _STEEP if most > least else None,
+            detail={"exponent_of_processor_time": exponent_cpu},
         ),
         Figure(
             claim="scale, peak memory",
@@ -56,13 +60,14 @@ def measure(bench: Workbench) -> Measured:
         {
             "rows": rows,
             "seconds": run["wall_s"],
+            "cpu_seconds": run["cpu_s"],
             "ns_per_row": 1e9 * run["wall_s"] / rows,
             "events": run["events"],
             "peak_rss_bytes": run["peak_rss_bytes"],
         }
         for rows, run in runs
     ]
-    return Measured(figures, {"sizes": sizes, "exponent": exponent})
+    return Measured(figures, {"sizes": sizes, "exponent": exponent, "exponent_cpu": exponent_cpu})
 
 
 def _figure(rows: int, run: dict[str, Any], short: dict[str, Any]) -> Figure:

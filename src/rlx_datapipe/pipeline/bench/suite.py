@@ -49,6 +49,9 @@ BENCHMARKS = {
     "symbols": Benchmark(
         "symbols", "two symbols on two cores against one", ("rows", "seed", "repeats", "folder")
     ),
+    "claims": Benchmark(
+        "claims", "research assumptions, by ablation", ("seed", "repeats", "folder", "report"), quick=False
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False
