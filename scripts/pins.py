@@ -7,8 +7,8 @@ The lock holds names, versions and hashes, and no address, so that it serves on 
 does not read it: it reads the same versions from ``constraint-dependencies``. ``tests/test_pins.py`` compares
 the two.
 
-The group ``peers`` stays out of the lock and names its own versions. But uv resolves all groups together: pins
-that the peers can't live with would stop every ``uv run``, so they are refused here.
+The group ``peers`` stays out of the lock and names its own versions. But uv resolves all groups together:
+pins that the peers can't live with would stop every ``uv run``, so they are refused here.
 """
 
 from __future__ import annotations

@@ -45,6 +45,29 @@ def test_everything_asked_for_is_pinned_within_its_bounds() -> None:
         assert all(requirement.specifier.contains(found) for found in versions), requirement
 
 
+def test_the_packages_of_rlx_bench_peers_have_one_version_and_stay_out_of_the_lock() -> None:
+    """Each is pinned where it is asked for; only what the developers need as well is in the lock."""
+    locked = {Requirement(pin).name for pin in pins.pins(LOCK)}
+    for requirement in map(Requirement, PROJECT["dependency-groups"]["peers"]):
+        assert [one.operator for one in requirement.specifier] == ["=="], requirement
+        assert requirement.name == "sortedcontainers" or canonicalize_name(requirement.name) not in locked
+
+
+def test_pins_that_the_peers_cannot_live_with_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv resolves all groups together: such pins would stop every `uv run`."""
+    status = {"given": 1}
+
+    def compiled(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        assert {"dev", "peers"} <= set(command)
+        return subprocess.CompletedProcess(command, status["given"])
+
+    monkeypatch.setattr(pins.subprocess, "run", compiled)
+    with pytest.raises(SystemExit, match="group `peers`"):
+        pins.check_peers("")
+    status["given"] = 0
+    pins.check_peers("")
+
+
 def test_this_environment_holds_the_pinned_versions() -> None:
     wrong = []
     for pin in map(Requirement, pins.pins(LOCK)):

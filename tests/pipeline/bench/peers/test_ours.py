@@ -31,7 +31,7 @@ def _plain(given: Stream) -> tuple[list[tuple[int, ...]], list[tuple[int, int, i
     for side, price, quantity in zip(*(column.tolist() for column in given.opening[1:]), strict=True):
         both[side][price] = quantity
     bids, asks = both
-    after = []
+    after: list[tuple[int, ...]] = []
     for side, price, quantity in zip(*(column.tolist() for column in given.rows[1:]), strict=True):
         both[side][price] = quantity
         if not quantity:
