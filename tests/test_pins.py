@@ -61,7 +61,7 @@ def test_pins_that_the_peers_cannot_live_with_are_refused(monkeypatch: pytest.Mo
         assert {"dev", "peers"} <= set(command)
         return subprocess.CompletedProcess(command, status["given"])
 
-    monkeypatch.setattr(pins.subprocess, "run", compiled)
+    monkeypatch.setattr(subprocess, "run", compiled)
     with pytest.raises(SystemExit, match="group `peers`"):
         pins.check_peers("")
     status["given"] = 0
