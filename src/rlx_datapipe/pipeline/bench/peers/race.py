@@ -42,7 +42,7 @@ class Peer:
     book
         Module of this folder, and class in it.
     rows
-        Rows that it is given at most: the first messages of the stream.
+        Rows that it is given at most, the first messages of the stream; 0 for all.
     target
         How many times as fast ours is to be; 0 if nothing is aimed for. A book as fast as ours is not behind
         it: a target of 1 asks for more than 1.
@@ -52,7 +52,7 @@ class Peer:
     what: str
     book: tuple[str, str]
     asked: Asked
-    rows: int = ROWS
+    rows: int = 0
     target: float = 0.0
 
 
@@ -99,7 +99,7 @@ def measure(bench: Workbench) -> Measured:
             continue
         bench.on_step(f"{peer.name or 'Python'}, {peer.what}: {peer.asked.value}")
         try:
-            figures.append(race(peer, whole.first(peer.rows), bench.options.repeats))
+            figures.append(race(peer, whole.first(peer.rows or len(whole)), bench.options.repeats))
         except ImportError as error:
             missing[peer.name] = f"{peer.name} is not installed ({error}); run: {INSTALL}"
     wrong = [f"{one.claim}: {one.detail['difference']}" for one in figures if one.detail["difference"]]
