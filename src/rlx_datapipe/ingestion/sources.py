@@ -177,11 +177,12 @@ def _is_parquet(path: Path) -> bool:
 def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
     """Recognise one capture by its head; one for each symbol that it holds."""
     frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
-    told = binance.recognise(frames.payloads)
+    payloads = frames.payloads()
+    told = binance.recognise(payloads)
     found = format if format != "auto" else told
     if told is not None and found != told:
         raise SourceError("is not of the format that was named", file=path, found=told, expected=found)
-    if found is None or not frames.payloads:
+    if found is None or not payloads:
         example = rejects[0].reason if rejects else "no message of a known venue"
         raise SourceError(
             "is of no known format",
@@ -190,7 +191,7 @@ def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
             expected="lines '<receive time> <Binance JSON>', or Crypto Lake Parquet",
             remedy=f"Name the format with --format ({', '.join(FORMATS)})",
         )
-    probe = binance.probe(frames.payloads, binance.MARKETS[found])
+    probe = binance.probe(payloads, binance.MARKETS[found])
     held = tuple(sorted(probe.symbols))
     if not held:
         raise SourceError(
@@ -200,11 +201,11 @@ def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
             remedy="Give a recording with trades or depth updates",
         )
     if len(held) == 1:
-        return [_Capture(path, found, held[0], probe, frames.received[0], (), 1.0)]
+        return [_Capture(path, found, held[0], probe, int(frames.received[0]), (), 1.0)]
     shares = share_out(Taken(frames, [], 0, 0), held, path.name)
-    probes = {name: binance.probe(shares[name].frames.payloads, binance.MARKETS[found]) for name in held}
+    probes = {name: binance.probe(shares[name].frames.payloads(), binance.MARKETS[found]) for name in held}
     return [
-        _Capture(path, found, name, probes[name], frames.received[0], held, count / probe.symbols.total())
+        _Capture(path, found, name, probes[name], int(frames.received[0]), held, count / probe.symbols.total())
         for name, count in sorted(probe.symbols.items())
     ]
 

@@ -124,7 +124,7 @@ class _Batch:
     def sort(self) -> None:
         """Decode each frame and put it with its kind."""
         seen: set[tuple[str, str, type]] = set()
-        for index, payload in enumerate(self.frames.payloads):
+        for index, payload in enumerate(self.frames.payloads()):
             stream, message = decode(payload)
             kind = type(message)
             key = (stream, message.symbol if kind is not Fault else "", kind)  # type: ignore[union-attr]
@@ -221,8 +221,8 @@ class _Batch:
             order = order[~np.isin(index[order], list(self.faults))]
         table = table[:, order]
         index = table[field.MESSAGE]
-        table[field.RECEIVED_TIME] = np.array(self.frames.received, dtype=np.int64)[index]
-        table[field.MESSAGE] = np.array(self.frames.rows, dtype=np.int64)[index]
+        table[field.RECEIVED_TIME] = self.frames.received[index]
+        table[field.MESSAGE] = self.frames.rows[index]
         return table
 
     def _report(self) -> None:
@@ -236,8 +236,8 @@ class _Batch:
             self.parsed.kept.append(self._reject(index, reason))
 
     def _reject(self, index: int, reason: str, field: str = "", found: str = "") -> Reject:
-        raw = self.frames.payloads[index]
-        return Reject(self.file, self.frames.rows[index], reason, field, found, raw)
+        raw = self.frames.payload(index)
+        return Reject(self.file, int(self.frames.rows[index]), reason, field, found, raw)
 
 
 def _is_bare(trade: Trade) -> bool:
