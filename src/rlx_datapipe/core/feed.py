@@ -15,6 +15,9 @@ from rlx_datapipe.core.event import Int64Array, empty_events, empty_quotes
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
+AHEAD_BYTES = 64
+"""Room behind the last message of a block, so that a kernel may read ahead."""
+
 
 def _no_int64() -> Int64Array:
     return np.zeros(0, dtype=np.int64)
@@ -39,7 +42,7 @@ class Frames:
     def of(cls, rows: Sequence[int], received: Sequence[int], payloads: Sequence[bytes]) -> Frames:
         """Frames of payloads that lie anywhere: they are put one behind the other."""
         stops = np.cumsum([0, *map(len, payloads)], dtype=np.int64)
-        data = np.frombuffer(bytearray().join(payloads), dtype=np.uint8)
+        data = np.frombuffer(bytearray().join([*payloads, bytes(AHEAD_BYTES)]), dtype=np.uint8)
         given = np.array([rows, received], dtype=np.int64)
         return cls(data, given[0], given[1], stops[:-1], stops[1:])
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import Int64Array
-from rlx_datapipe.core.feed import Bytes, Frames, Reject
+from rlx_datapipe.core.feed import AHEAD_BYTES, Bytes, Frames, Reject
 from rlx_datapipe.ingestion.inflate import Codec, Inflated, codec_of
 from rlx_datapipe.ingestion.line_kernel import (
     RECEIVED,
@@ -28,7 +28,6 @@ from rlx_datapipe.ingestion.line_kernel import (
 CHUNK_BYTES = 1 << 20
 """Bytes that are searched for lines at a time, at least."""
 FOREVER_NS = 1 << 62
-AHEAD_BYTES = 64
 NEWLINE = 10
 LAST_ASCII = 127
 

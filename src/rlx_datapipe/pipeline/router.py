@@ -13,7 +13,7 @@ import numpy as np
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
-from rlx_datapipe.core.feed import Frames, Reject
+from rlx_datapipe.core.feed import AHEAD_BYTES, Frames, Reject
 from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.recordings import take_recording, take_shares
 from rlx_datapipe.ingestion.sources import Source
@@ -92,7 +92,8 @@ def _joined(pieces: list[_Messages]) -> Frames:
     columns = [np.frombuffer(bytearray(piece.columns), dtype=np.int64).reshape(3, -1) for piece in pieces]
     rows, received, lengths = np.concatenate([*columns, np.zeros((3, 0), dtype=np.int64)], axis=1)
     stops = np.cumsum(lengths)
-    data = np.frombuffer(bytearray().join(piece.payloads for piece in pieces), dtype=np.uint8)
+    blocks = [*(piece.payloads for piece in pieces), bytes(AHEAD_BYTES)]
+    data = np.frombuffer(bytearray().join(blocks), dtype=np.uint8)
     return Frames(data, rows, received, stops - lengths, stops)
 
 
