@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import config, kernel
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.feed import AHEAD_BYTES
 from rlx_datapipe.core.units import POWERS
@@ -89,14 +89,14 @@ def _skip_speed(data, at, stop):  # type: ignore[no-untyped-def]
 def _whole(data, at, stop):  # type: ignore[no-untyped-def]
     begin = at
     value = np.int64(0)
-    while at < stop and at - begin <= _DIGITS_MAX:
+    while at < stop and at - begin < _DIGITS_MAX:
         digit = data[at]
         if digit < _ZERO or digit > _NINE:
             break
         value = value * 10 + np.int64(digit - _ZERO)
         at += 1
     digits = at - begin
-    if digits == 0 or digits > _DIGITS_MAX or (digits > 1 and data[begin] == _ZERO):
+    if digits == 0 or (digits > 1 and data[begin] == _ZERO):
         return np.int64(REFUSED), at
     return value, at
 
@@ -114,7 +114,7 @@ def _time_ns(value):  # type: ignore[no-untyped-def]
 def _decimal(data, at, stop, decimals):  # type: ignore[no-untyped-def]
     begin = at
     value = np.int64(0)
-    while at < stop and at - begin <= _DIGITS_MAX:
+    while at < stop and at - begin < _DIGITS_MAX:
         digit = data[at]
         if digit < _ZERO or digit > _NINE:
             break
