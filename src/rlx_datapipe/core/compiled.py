@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from llvmlite.ir import Constant
 from numba import njit
+from numba.extending import intrinsic
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +40,21 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
         return cast("Callable[P, R]", njit(cache=True, error_model="numpy", nogil=True)(function))
     finally:
         config.CACHE_DIR = before
+
+
+def _borrowed(context: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(array)(context, builder, arguments[0])
+        view.meminfo = Constant(view.meminfo.type, None)
+        view.parent = Constant(view.parent.type, None)
+        return view._getvalue()
+
+    return array(array), generate
+
+
+borrowed: Any = (lambda array: array) if config.DISABLE_JIT else intrinsic(_borrowed)
+"""Within a kernel: the same array, but its owners are not counted any more when it goes from helper to helper,
+which costs more than what a small helper does. Only for arrays that the caller holds on to."""
 
 
 def is_cached(name: str) -> bool:

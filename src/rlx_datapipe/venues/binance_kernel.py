@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.compiled import config, kernel
+from rlx_datapipe.core.compiled import borrowed, config, kernel
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.feed import AHEAD_BYTES
 from rlx_datapipe.core.units import POWERS
@@ -263,6 +263,16 @@ def read_messages(data, starts, stops, steps, firsts, kinds, symbol, scales, rec
     -------
     Levels read.
     """
+    data = borrowed(data)
+    starts = borrowed(starts)
+    stops = borrowed(stops)
+    steps = borrowed(steps)
+    firsts = borrowed(firsts)
+    kinds = borrowed(kinds)
+    symbol = borrowed(symbol)
+    scales = borrowed(scales)
+    records = borrowed(records)
+    levels = borrowed(levels)
     level = 0
     safe = data.shape[0] - AHEAD_BYTES
     # The last shape that fitted a message with the same byte somewhere in its head; it is tried first.
