@@ -53,8 +53,8 @@ def _borrowed(context: Any, array: Any) -> Any:
 
 
 borrowed: Any = (lambda array: array) if config.DISABLE_JIT else intrinsic(_borrowed)
-"""Within a kernel: the same array, but its owners are not counted any more when it goes from helper to helper,
-which costs more than what a small helper does. Only for arrays that the caller holds on to."""
+"""Within a kernel: the same array, but its owners are not counted any more when it goes from helper to
+helper, which costs more than what a small helper does. Only for arrays that the caller holds on to."""
 
 
 def is_cached(name: str) -> bool:

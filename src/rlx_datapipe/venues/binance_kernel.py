@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.compiled import borrowed, config, kernel
+from rlx_datapipe.core.compiled import borrowed, kernel
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.feed import AHEAD_BYTES
-from rlx_datapipe.core.units import POWERS
-from rlx_datapipe.venues.binance_columns import TIME_FROM_MS, TIME_TO_MS
+from rlx_datapipe.venues.binance_numbers import (
+    REFUSED,
+    read_decimal,
+    read_time,
+    read_truth,
+    read_whole,
+    word_at,
+)
 from rlx_datapipe.venues.binance_shapes import Op, Shape, Slot
 
-REFUSED = -1
-_DIGITS_MAX = 18
-"""So many digits fit into int64, whatever they are."""
-_FRACTION_MAX = 40
-"""More zeros than anyone writes."""
 _SPEED_DIGITS_MAX = 5
-_QUOTE, _COMMA, _MINUS, _POINT, _SLASH, _ZERO, _NINE, _COLON, _AT = 34, 44, 45, 46, 47, 48, 57, 58, 64
+_QUOTE, _COMMA, _MINUS, _SLASH, _ZERO, _NINE, _COLON, _AT = 34, 44, 45, 47, 48, 57, 58, 64
 _LOW_LINE, _OPEN, _CLOSE, _SMALL_A, _SMALL_M, _SMALL_S, _SMALL_Z, _CASE = 95, 91, 93, 97, 109, 115, 122, 32
-_TRUE, _FALS, _SMALL_E = 0x65757274, 0x736C6166, 101
-
-
-@kernel
-def _word(data, at):  # type: ignore[no-untyped-def]
-    # Spelled so that it becomes one load: unsigned places are not looked at for being negative.
-    place = np.uint64(at)
-    word = np.uint64(data[place])
-    for byte in range(1, 8):
-        word |= np.uint64(data[place + np.uint64(byte)]) << np.uint64(8 * byte)
-    return word
+_HEAD_BYTES = len('{"stream":"@')
 
 
 @kernel
 def _skip_literal(data, at, length, steps, step):  # type: ignore[no-untyped-def]
     end = at + length
     while at + 8 <= end:
-        if _word(data, at) != np.uint64(steps[step]):
+        if word_at(data, at) != np.uint64(steps[step]):
             return REFUSED
         at += 8
         step += 1
     if at < end:
         mask = (np.uint64(1) << np.uint64(8 * (end - at))) - np.uint64(1)
-        if _word(data, at) & mask != np.uint64(steps[step]):
+        if word_at(data, at) & mask != np.uint64(steps[step]):
             return REFUSED
     return end
 
@@ -86,62 +77,6 @@ def _skip_speed(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _whole(data, at, stop):  # type: ignore[no-untyped-def]
-    begin = at
-    value = np.int64(0)
-    while at < stop and at - begin < _DIGITS_MAX:
-        digit = data[at]
-        if digit < _ZERO or digit > _NINE:
-            break
-        value = value * 10 + np.int64(digit - _ZERO)
-        at += 1
-    digits = at - begin
-    if digits == 0 or (digits > 1 and data[begin] == _ZERO):
-        return np.int64(REFUSED), at
-    return value, at
-
-
-@kernel
-def _time_ns(value):  # type: ignore[no-untyped-def]
-    if TIME_FROM_MS <= value < TIME_TO_MS:
-        return value * 1_000_000
-    if TIME_FROM_MS * 1000 <= value < TIME_TO_MS * 1000:
-        return value * 1_000
-    return np.int64(REFUSED)
-
-
-@kernel
-def _decimal(data, at, stop, decimals):  # type: ignore[no-untyped-def]
-    begin = at
-    value = np.int64(0)
-    while at < stop and at - begin < _DIGITS_MAX:
-        digit = data[at]
-        if digit < _ZERO or digit > _NINE:
-            break
-        value = value * 10 + np.int64(digit - _ZERO)
-        at += 1
-    if at == begin or at - begin + decimals > _DIGITS_MAX:
-        return np.int64(REFUSED), at
-    if data[at] != _POINT:
-        return value * POWERS[decimals], at
-    at += 1
-    begin = at
-    while at < stop and at - begin < decimals:
-        digit = data[at]
-        if digit < _ZERO or digit > _NINE:
-            break
-        value = value * 10 + np.int64(digit - _ZERO)
-        at += 1
-    missing = decimals - (at - begin)
-    # Zeros behind the scale say nothing.
-    while at < stop and at - begin < _FRACTION_MAX and data[at] == _ZERO:
-        at += 1
-    if at == begin:
-        return np.int64(REFUSED), at
-    return value * POWERS[missing], at
-
-
-@kernel
 def _read_levels(data, at, stop, scales, is_snapshot, levels, level):  # type: ignore[no-untyped-def]
     if data[at] != _OPEN:
         return REFUSED, level
@@ -149,10 +84,10 @@ def _read_levels(data, at, stop, scales, is_snapshot, levels, level):  # type: i
     if data[at] == _CLOSE:
         return at + 1, level
     while at < stop and level < levels.shape[0] and data[at] == _OPEN and data[at + 1] == _QUOTE:
-        price, at = _decimal(data, at + 2, stop, scales[0])
+        price, at = read_decimal(data, at + 2, scales[0])
         if price <= 0 or data[at] != _QUOTE or data[at + 1] != _COMMA or data[at + 2] != _QUOTE:
             break
-        quantity, at = _decimal(data, at + 3, stop, scales[1])
+        quantity, at = read_decimal(data, at + 3, scales[1])
         if quantity < is_snapshot or data[at] != _QUOTE or data[at + 1] != _CLOSE:
             break
         levels[level, 0] = price
@@ -167,25 +102,14 @@ def _read_levels(data, at, stop, scales, is_snapshot, levels, level):  # type: i
 
 
 @kernel
-def _read_truth(data, at):  # type: ignore[no-untyped-def]
-    letters = _word(data, at) & np.uint64(0xFFFFFFFF)
-    if letters == np.uint64(_TRUE):
-        return 1, at + 4
-    if letters == np.uint64(_FALS) and data[at + 4] == _SMALL_E:
-        return 0, at + 5
-    return REFUSED, at
-
-
-@kernel
-def _read_number(op, data, at, stop, scales):  # type: ignore[no-untyped-def]
+def _read_number(op, data, at, scales):  # type: ignore[no-untyped-def]
     if op == Op.PRICE:
-        return _decimal(data, at, stop, scales[0])
+        return read_decimal(data, at, scales[0])
     if op == Op.QUANTITY:
-        return _decimal(data, at, stop, scales[1])
+        return read_decimal(data, at, scales[1])
     if op == Op.TRUTH:
-        return _read_truth(data, at)
-    value, at = _whole(data, at, stop)
-    return _time_ns(value) if op == Op.TIME else value, at
+        return read_truth(data, at)
+    return read_time(data, at) if op == Op.TIME else read_whole(data, at)
 
 
 @kernel
@@ -229,7 +153,7 @@ def _read_one(data, at, stop, kind, steps, step, symbol, scales, record, levels,
             at, level = _read_levels(data, at, stop, scales, kind == Shape.SNAPSHOT, levels, level)
             record[argument] = level
         else:
-            value, at = _read_number(op, data, at, stop, scales)
+            value, at = _read_number(op, data, at, scales)
             record[argument] = value
             if value < 0:
                 return False
@@ -277,7 +201,7 @@ def read_messages(data, starts, stops, steps, firsts, kinds, symbol, scales, rec
     safe = data.shape[0] - AHEAD_BYTES
     # The last shape that fitted a message with the same byte somewhere in its head; it is tried first.
     likely = np.zeros(256, dtype=np.int64)
-    hint = 12 + symbol.shape[0]
+    hint = _HEAD_BYTES + symbol.shape[0]
     for i in range(starts.shape[0]):
         start, stop = starts[i], stops[i]
         records[i, Slot.KIND] = REFUSED
