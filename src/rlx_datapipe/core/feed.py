@@ -23,13 +23,14 @@ def _no_int64() -> Int64Array:
     return np.zeros(0, dtype=np.int64)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Frames:
     """Raw messages of one file in arrival order, as spans of one block of bytes.
 
     ``data`` is uint8 of shape (b,); of int64 and shape (n,) each are ``rows``, the line numbers from 1,
     ``received``, the local receive times in ns UTC, and ``starts`` and ``stops``, where in ``data`` the JSON
-    of a message lies. Several batches may share one block, so it is read only.
+    of a message lies. Behind the last message come at least `AHEAD_BYTES` more. Several batches may share
+    one block, so it is read only.
     """
 
     data: Bytes = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))

@@ -39,14 +39,12 @@ def share_out(taken: Taken, held: Sequence[str], file: str) -> dict[str, Taken]:
     """
     homes = {plain_symbol(symbol): number for number, symbol in enumerate(held)}
     frames, rejects = taken.frames, list(taken.rejects)
-    known: dict[bytes, int] = {}
-    home_of = np.empty(len(frames), dtype=np.int64)
-    for index, payload in enumerate(frames.payloads()):
-        named = binance.symbol_of(payload)
-        if named not in known:
-            known[named] = homes.get(plain_symbol(named.decode("utf-8", "replace")), _ALL)
-        home_of[index] = known[named]
-        if not named and binance.is_snapshot(payload):
+    names, name_of = binance.symbols_of(frames)
+    home_of_name = [homes.get(plain_symbol(name.decode("utf-8", "replace")), _ALL) for name in names]
+    home_of = np.array([*home_of_name, _ALL], dtype=np.int64)[name_of]
+    for index in np.flatnonzero(name_of == binance.NAMELESS).tolist():
+        payload = frames.payload(index)
+        if binance.is_snapshot(payload):
             home_of[index] = _NONE
             rejects.append(Reject(file, int(frames.rows[index]), _HOMELESS, raw=payload))
     rejects.sort(key=lambda reject: reject.row)

@@ -30,9 +30,10 @@ from rlx_datapipe.venues.binance_messages import (
     Unknown,
     decode,
 )
-from rlx_datapipe.venues.binance_probe import is_snapshot, recognise, symbol_of
+from rlx_datapipe.venues.binance_names import NAMELESS, symbols_of
+from rlx_datapipe.venues.binance_probe import is_snapshot, recognise
 
-__all__ = ["MARKETS", "Market", "is_snapshot", "parse", "probe", "recognise", "symbol_of"]
+__all__ = ["MARKETS", "NAMELESS", "Market", "is_snapshot", "parse", "probe", "recognise", "symbols_of"]
 
 
 class Market(msgspec.Struct, frozen=True):
