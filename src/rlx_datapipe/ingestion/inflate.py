@@ -167,8 +167,7 @@ def _salvage(path: Path, codec: Codec, start: int) -> bytes:
                 while piece := source.read(_step_to(source.tell(), start, good, step)):
                     is_kept = source.tell() > start
                     for part in inflater.feed(piece):
-                        if is_kept:
-                            kept.append(part)
+                        kept += [part] * is_kept
                     good = max(good, source.tell())
             except _BROKEN:
                 pass
@@ -254,7 +253,5 @@ _CODECS: dict[bytes, Codec] = {
     _ZSTD_MAGIC: Codec(
         "zstd", _zstd_pieces, lambda: zstandard.ZstdDecompressor().decompressobj(), _zstd_parts
     ),
-    b"\xfd7zXZ\x00": Codec(
-        "xz", _steps, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES), _xz_parts
-    ),
+    b"\xfd7zXZ\x00": Codec("xz", _steps, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES), _xz_parts),
 }

@@ -103,7 +103,9 @@ class _Reader:
     ended yet, behind that free room.
     """
 
-    def __init__(self, path: Path, codec: Codec | None, file: str, line_bytes_max: int, start_row: int) -> None:
+    def __init__(
+        self, path: Path, codec: Codec | None, file: str, line_bytes_max: int, start_row: int
+    ) -> None:
         self.path = path
         self.file = file
         self.line_bytes_max = line_bytes_max
@@ -198,7 +200,7 @@ class _Reader:
         new = self._block[self._seen : self._filled]
         newlines = np.flatnonzero(new == NEWLINE) + self._seen
         spans = self._frame_until(newlines)
-        # Two bytes more than the longest: cut there, it is still too long when a carriage return is taken off.
+        # Two bytes more than the longest: cut there, it is too long even without a carriage return.
         self._filled = min(self._filled, self._line + self.line_bytes_max + 2)
         self._seen = self._filled
         return spans

@@ -205,7 +205,9 @@ def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
     shares = share_out(Taken(frames, [], 0, 0), held, path.name)
     probes = {name: binance.probe(shares[name].frames.payloads(), binance.MARKETS[found]) for name in held}
     return [
-        _Capture(path, found, name, probes[name], int(frames.received[0]), held, count / probe.symbols.total())
+        _Capture(
+            path, found, name, probes[name], int(frames.received[0]), held, count / probe.symbols.total()
+        )
         for name, count in sorted(probe.symbols.items())
     ]
 

@@ -1,4 +1,4 @@
-"""The fast parser of Binance messages: usual ones are read by kernels, all others are left to the general one."""
+"""The fast parser of Binance messages: usual ones are read by kernels, all others left to the general one."""
 
 from __future__ import annotations
 

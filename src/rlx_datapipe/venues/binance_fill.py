@@ -67,7 +67,7 @@ def fill_events(records, levels, rows, received, put_aside, events):  # type: ig
 
 @kernel
 def fill_quotes(records, rows, received, quotes):  # type: ignore[no-untyped-def]
-    """Fill quotes in order of arrival; ``quotes`` is int64 of shape (QUOTES, m), the rest as in `fill_events`."""
+    """Fill quotes in order of arrival: int64 of shape (QUOTES, m); the rest is as in `fill_events`."""
     at = 0
     for i in range(records.shape[0]):
         record = records[i]

@@ -113,6 +113,11 @@ def _read_number(op, data, at, scales):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _is_end(at, stop):  # type: ignore[no-untyped-def]
+    return at == stop
+
+
+@kernel
 def _is_sound(record):  # type: ignore[no-untyped-def]
     kind = record[Slot.KIND]
     if kind == Shape.DEPTH:
@@ -142,7 +147,7 @@ def _read_one(data, at, stop, kind, steps, step, symbol, scales, record, levels,
             at = _skip_literal(data, at, argument, steps, step)
             step += (argument + 7) >> 3
         elif op == Op.END:
-            return at == stop and _is_sound(record)
+            return _is_end(at, stop) and _is_sound(record)
         elif op == Op.SYMBOL:
             at = _skip_symbol(data, at, stop, symbol)
         elif op == Op.SPEED:
@@ -210,9 +215,8 @@ def read_messages(data, starts, stops, steps, firsts, kinds, symbol, scales, rec
         letter = data[min(start + hint, stop)]
         for attempt in range(-1, firsts.shape[0]):
             shape = attempt if attempt >= 0 else likely[letter]
-            if _read_one(
-                data, start, stop, kinds[shape], steps, firsts[shape], symbol, scales, records[i], levels, level
-            ):
+            kind, first = kinds[shape], firsts[shape]
+            if _read_one(data, start, stop, kind, steps, first, symbol, scales, records[i], levels, level):
                 level = max(level, records[i, Slot.LEVELS_TO])
                 likely[letter] = shape
                 break
