@@ -327,17 +327,23 @@ def test_mutated_messages_are_read_as_by_the_general_parser(market: Market, data
     assert not differs(frames_of(changed), instrument, venue)
 
 
-@pytest.mark.parametrize("market", MARKETS, ids=lambda market: market[0].format)
-def test_every_byte_of_every_shape_counts(market: Market) -> None:
-    """Each byte changed, left out and doubled: what is still accepted is what the general parser reads."""
+def first_difference(market: Market) -> str:
+    """The first shape of which a byte left out, doubled or changed is not read as by the general parser."""
     venue, instrument, payloads = market
     for payload in payloads:
         changed = [
             payload[:at] + new + payload[at + 1 :]
             for at in range(len(payload))
-            for new in (b"", payload[at : at + 1] * 2, b"0", b"9", b'"', b" ", b"}", b"\x80")
+            for new in (b"", payload[at : at + 1] * 2, b"0", b"9", b'"', b" ", b"}", b"\\", b"\x80")
         ]
-        assert not differs(frames_of(changed), instrument, venue), payload
+        if where := differs(frames_of(changed), instrument, venue):
+            return f"{where}: {payload!r}"
+    return ""
+
+
+@pytest.mark.parametrize("market", MARKETS, ids=lambda market: market[0].format)
+def test_every_byte_of_every_shape_counts(market: Market) -> None:
+    assert not first_difference(market)
 
 
 # ── the test itself must be able to fail ──
@@ -352,19 +358,19 @@ def cut_off(data: Any, at: int, decimals: int) -> tuple[int, int]:
     return int(digits[-18:] or b"0"), at + length
 
 
+def letters_ahead(data: Any) -> int:
+    text = bytes(data)
+    return len(text) - len(text.lstrip(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
+
+
 FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "what is too fine is cut off": ("read_decimal", cut_off),
-    "any symbol will do": ("_skip_symbol", lambda data, at, stop, _: at + re_letters(data[at:stop])),
+    "any symbol will do": ("_skip_symbol", lambda data, at, stop, _: at + letters_ahead(data[at:stop])),
     "any letters are a word": ("_skip_word", lambda data, at, stop: at + bytes(data[at:stop]).find(b'"')),
-    "times have no range": ("read_time", lambda data, at: read_whole(data, at)),
+    "times have no range": ("read_time", read_whole),
     "values are not judged": ("_is_sound", lambda record: True),
     "the end is not looked for": ("_is_end", lambda at, stop: True),
 }
-
-
-def re_letters(data: Any) -> int:
-    text = bytes(data)
-    return len(text) - len(text.lstrip(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
 
 
 @pytest.mark.skipif(not config.DISABLE_JIT, reason="only kernels that are not compiled can be replaced")
@@ -372,9 +378,7 @@ def re_letters(data: Any) -> int:
 def test_a_lenient_kernel_is_found(fault: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(binance_kernel, *FAULTS[fault])
-        with pytest.raises(AssertionError):
-            for market in MARKETS:
-                test_every_byte_of_every_shape_counts(market)
+        assert any(map(first_difference, MARKETS))
 
 
 def test_an_event_that_is_wrong_by_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

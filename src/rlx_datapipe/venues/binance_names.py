@@ -58,7 +58,7 @@ def number_names(data, starts, stops, head, name_starts, name_stops, numbers):  
         at = begin
         while at < stop and data[at] != _AT and data[at] != _QUOTE and data[at] != _BANG:
             at += 1
-        if at == stop or at == begin or data[at] != _AT:
+        if at in (begin, stop) or data[at] != _AT:
             continue
         is_framed = True
         for k in range(length):
