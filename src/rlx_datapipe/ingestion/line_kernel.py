@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rlx_datapipe.core.compiled import kernel
 
 TIME_FROM_NS = 1_483_228_800_000_000_000
@@ -12,18 +14,18 @@ ROW, RECEIVED, START, STOP = range(4)
 SPAN_FIELDS = 4
 """Rows of an array of framed lines: line number, receive time in ns, where the JSON starts and stops."""
 
-_SPACE, _RETURN, _ZERO, _NINE, _BRACE = 32, 13, 48, 57, 123
+_RETURN, _SPACE, _ZERO, _FOUR, _NINE, _BRACE = 13, 32, 48, 52, 57, 123
 _NS_DIGITS, _US_DIGITS = 19, 16
 
 
 @kernel
 def _digits(data, start, stop):  # type: ignore[no-untyped-def]
-    value = 0
+    value = np.int64(0)
     for at in range(start, stop):
         character = data[at]
         if character < _ZERO or character > _NINE:
-            return -1
-        value = value * 10 + (character - _ZERO)
+            return np.int64(0)
+        value = value * 10 + np.int64(character - _ZERO)
     return value
 
 
@@ -37,6 +39,9 @@ def _is_ascii(data, start, stop):  # type: ignore[no-untyped-def]
 
 @kernel
 def _received(data, start, stop):  # type: ignore[no-untyped-def]
+    if stop - start > 0 and data[start] > _FOUR:
+        # Beyond the year 2100, and maybe beyond int64.
+        return 0
     if stop - start > _NS_DIGITS + 1 and data[start + _NS_DIGITS] == _SPACE:
         if data[start + _NS_DIGITS + 1] != _BRACE:
             return 0
@@ -78,6 +83,6 @@ def frame_lines(data, newlines, start, line_bytes_max, may_be_text, spans):  # t
         spans[RECEIVED, i] = time
         spans[START, i] = start
         if time > 0:
-            spans[START, i] += _NS_DIGITS + 1 if data[start + _NS_DIGITS] == _SPACE else _US_DIGITS + 1
+            spans[START, i] += _US_DIGITS + 1 if data[start + _US_DIGITS] == _SPACE else _NS_DIGITS + 1
         spans[STOP, i] = stop
         start = stop + 1
