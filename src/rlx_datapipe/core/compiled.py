@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
-from llvmlite.ir import Constant
 from numba import njit
-from numba.extending import intrinsic
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,29 +30,28 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     Division by zero is not checked (``error_model="numpy"``): no kernel divides by what comes from outside.
     """
+    return _compiled(function)
+
+
+def helper(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function that kernels call with arrays, and that makes none itself.
+
+    The owners of its arrays are not counted, as they are in a `kernel`, which costs more than what a small
+    helper does; whoever calls the kernel holds on to them.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     if config.DISABLE_JIT:
         return function
     before = config.CACHE_DIR
     config.CACHE_DIR = str(_cache_folder())
     try:
-        return cast("Callable[P, R]", njit(cache=True, error_model="numpy", nogil=True)(function))
+        compiled = njit(cache=True, error_model="numpy", nogil=True, **options)(function)
+        return cast("Callable[P, R]", compiled)
     finally:
         config.CACHE_DIR = before
-
-
-def _borrowed(context: Any, array: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        view = context.make_array(array)(context, builder, arguments[0])
-        view.meminfo = Constant(view.meminfo.type, None)
-        view.parent = Constant(view.parent.type, None)
-        return view._getvalue()
-
-    return array(array), generate
-
-
-borrowed: Any = (lambda array: array) if config.DISABLE_JIT else intrinsic(_borrowed)
-"""Within a kernel: the same array, but its owners are not counted any more when it goes from helper to
-helper, which costs more than what a small helper does. Only for arrays that the caller holds on to."""
 
 
 def is_cached(name: str) -> bool:

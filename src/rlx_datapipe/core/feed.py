@@ -15,7 +15,7 @@ from rlx_datapipe.core.event import Int64Array, empty_events, empty_quotes
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-AHEAD_BYTES = 64
+AHEAD_BYTES = 256
 """Room behind the last message of a block, so that a kernel may read ahead."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.compiled import borrowed, kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.feed import AHEAD_BYTES
 from rlx_datapipe.venues.binance_numbers import (
@@ -23,7 +23,7 @@ _LOW_LINE, _OPEN, _CLOSE, _SMALL_A, _SMALL_M, _SMALL_S, _SMALL_Z, _CASE = 95, 91
 _HEAD_BYTES = len('{"stream":"@')
 
 
-@kernel
+@helper
 def _skip_literal(data, at, length, steps, step):  # type: ignore[no-untyped-def]
     end = at + length
     while at + 8 <= end:
@@ -38,7 +38,7 @@ def _skip_literal(data, at, length, steps, step):  # type: ignore[no-untyped-def
     return end
 
 
-@kernel
+@helper
 def _skip_symbol(data, at, stop, symbol):  # type: ignore[no-untyped-def]
     seen = 0
     while at < stop:
@@ -53,7 +53,7 @@ def _skip_symbol(data, at, stop, symbol):  # type: ignore[no-untyped-def]
     return at if seen == symbol.shape[0] else REFUSED
 
 
-@kernel
+@helper
 def _skip_word(data, at, stop):  # type: ignore[no-untyped-def]
     begin = at
     while at < stop:
@@ -65,7 +65,7 @@ def _skip_word(data, at, stop):  # type: ignore[no-untyped-def]
     return at if at > begin else REFUSED
 
 
-@kernel
+@helper
 def _skip_speed(data, at, stop):  # type: ignore[no-untyped-def]
     if data[at] != _AT:
         return at
@@ -76,7 +76,7 @@ def _skip_speed(data, at, stop):  # type: ignore[no-untyped-def]
     return at + 2 if at > begin and data[at] == _SMALL_M and data[at + 1] == _SMALL_S else REFUSED
 
 
-@kernel
+@helper
 def _read_levels(data, at, stop, scales, is_snapshot, levels, level):  # type: ignore[no-untyped-def]
     if data[at] != _OPEN:
         return REFUSED, level
@@ -101,7 +101,7 @@ def _read_levels(data, at, stop, scales, is_snapshot, levels, level):  # type: i
     return REFUSED, level
 
 
-@kernel
+@helper
 def _read_number(op, data, at, scales):  # type: ignore[no-untyped-def]
     if op == Op.PRICE:
         return read_decimal(data, at, scales[0])
@@ -112,12 +112,12 @@ def _read_number(op, data, at, scales):  # type: ignore[no-untyped-def]
     return read_time(data, at) if op == Op.TIME else read_whole(data, at)
 
 
-@kernel
+@helper
 def _is_end(at, stop):  # type: ignore[no-untyped-def]
     return at == stop
 
 
-@kernel
+@helper
 def _is_sound(record):  # type: ignore[no-untyped-def]
     kind = record[Slot.KIND]
     if kind == Shape.DEPTH:
@@ -133,7 +133,7 @@ def _is_sound(record):  # type: ignore[no-untyped-def]
     return kind == Shape.SNAPSHOT or (record[Slot.PRICE] > 0 and record[Slot.QUANTITY] > 0)
 
 
-@kernel
+@helper
 def _read_one(data, at, stop, kind, steps, step, symbol, scales, record, levels, level):  # type: ignore[no-untyped-def]
     record[:] = NONE
     record[Slot.KIND] = kind
@@ -192,16 +192,6 @@ def read_messages(data, starts, stops, steps, firsts, kinds, symbol, scales, rec
     -------
     Levels read.
     """
-    data = borrowed(data)
-    starts = borrowed(starts)
-    stops = borrowed(stops)
-    steps = borrowed(steps)
-    firsts = borrowed(firsts)
-    kinds = borrowed(kinds)
-    symbol = borrowed(symbol)
-    scales = borrowed(scales)
-    records = borrowed(records)
-    levels = borrowed(levels)
     level = 0
     safe = data.shape[0] - AHEAD_BYTES
     # The last shape that fitted a message with the same byte somewhere in its head; it is tried first.
