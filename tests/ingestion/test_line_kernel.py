@@ -22,6 +22,7 @@ from rlx_datapipe.ingestion.line_kernel import (
     TIME_FROM_NS,
     TIME_TO_NS,
     frame_lines,
+    pack_spans,
 )
 from rlx_datapipe.ingestion.lines import read_frames
 
@@ -161,3 +162,14 @@ def test_text_is_looked_for_where_there_may_be_some() -> None:
     line = b'%d {"\xc3\xa4"}' % NS
     assert [time for time, _ in framed([line])] == [0]
     assert [time for time, _ in framed([line], may_be_text=False)] == [NS]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=9), st.booleans()), max_size=9))
+def test_messages_are_packed_one_behind_the_other(pieces: list[tuple[bytes, bool]]) -> None:
+    data = np.frombuffer(bytearray(b"".join(piece for piece, _ in pieces)), dtype=np.uint8)
+    stops = np.cumsum([0, *(len(piece) for piece, _ in pieces)], dtype=np.int64)
+    wanted = np.flatnonzero([is_wanted for _, is_wanted in pieces])
+    expected = b"".join(piece for piece, is_wanted in pieces if is_wanted)
+    packed = np.empty(len(expected), dtype=np.uint8)
+    pack_spans(data, stops[:-1][wanted], stops[1:][wanted], packed)
+    assert packed.tobytes() == expected

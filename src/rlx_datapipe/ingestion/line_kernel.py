@@ -1,4 +1,4 @@
-"""Kernel that frames the usual lines of a recording: receive time, space, one JSON object."""
+"""Kernels on the lines of a recording: usual ones are framed, messages packed to be sent."""
 
 from __future__ import annotations
 
@@ -86,3 +86,23 @@ def frame_lines(data, newlines, start, line_bytes_max, may_be_text, spans):  # t
             spans[START, i] += _US_DIGITS + 1 if data[start + _US_DIGITS] == _SPACE else _NS_DIGITS + 1
         spans[STOP, i] = stop
         start = stop + 1
+
+
+@kernel
+def pack_spans(data, starts, stops, packed):  # type: ignore[no-untyped-def]
+    """Copy the bytes of messages one behind the other.
+
+    Parameters
+    ----------
+    data
+        uint8 array of shape (b,).
+    starts, stops
+        int64 arrays of shape (n,): where each message lies.
+    packed
+        uint8 array, filled; as long as all messages together.
+    """
+    at = 0
+    for i in range(starts.shape[0]):
+        for place in range(starts[i], stops[i]):
+            packed[at] = data[place]
+            at += 1

@@ -14,6 +14,7 @@ import numpy as np
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.feed import AHEAD_BYTES, Frames, Reject
+from rlx_datapipe.ingestion.line_kernel import pack_spans
 from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.recordings import take_recording, take_shares
 from rlx_datapipe.ingestion.sources import Source
@@ -83,8 +84,10 @@ class Fed:
 
 
 def _packed(frames: Frames) -> _Messages:
-    columns = np.stack([frames.rows, frames.received, frames.stops - frames.starts])
-    return _Messages(columns.tobytes(), b"".join(frames.payloads()))
+    lengths = frames.stops - frames.starts
+    packed = np.empty(int(lengths.sum()), dtype=np.uint8)
+    pack_spans(frames.data, frames.starts, frames.stops, packed)
+    return _Messages(np.stack([frames.rows, frames.received, lengths]).tobytes(), packed.tobytes())
 
 
 def _joined(pieces: list[_Messages]) -> Frames:
