@@ -25,6 +25,7 @@ from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.venues import binance, binance_bytes, binance_kernel
 from rlx_datapipe.venues.binance_bytes import Usual, read_usual
 from rlx_datapipe.venues.binance_numbers import read_whole
+from rlx_datapipe.venues.binance_shapes import Programs, programs
 
 EXAMPLES = int(os.environ.get("RLX_VENUES_EXAMPLES", "300"))
 EVERY = 7 if config.DISABLE_JIT else 1
@@ -122,6 +123,30 @@ class TestUsual:
     def test_each_shape_is_read_by_the_fast_parser_alone(self, market: Market) -> None:
         venue, instrument, payloads = market
         assert all(accepted(payloads, venue, instrument))
+
+    @pytest.mark.parametrize("of_futures", [False, True])
+    def test_every_shape_has_its_message_and_every_message_one_shape(
+        self, of_futures: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        markets = MARKETS[1:] if of_futures else MARKETS[:1]
+        steps, firsts, kinds = programs(markets[0][0].rule.link)
+        fitting = []
+        for number in range(len(firsts)):
+            alone = Programs(steps, firsts[number : number + 1], kinds[number : number + 1])
+            monkeypatch.setattr(binance_bytes, "programs", lambda _, alone=alone: alone)
+            fitting.append(
+                [fits for market, symbol, some in markets for fits in accepted(some, market, symbol)]
+            )
+        assert all(map(any, fitting)), "each shape fits some message"
+        assert set(map(sum, zip(*fitting, strict=True))) == {1}, "each message fits one shape"
+
+    @pytest.mark.parametrize("stream", ["depth", "depth@0ms", "depth@250ms", "depth@1000ms"])
+    def test_the_speed_of_a_stream_does_not_matter(self, stream: str) -> None:
+        for venue, instrument, payloads in MARKETS:
+            some = [p.replace(b"depth@100ms", stream.encode()) for p in payloads if b"depth@100ms" in p]
+            assert some
+            assert all(accepted(some, venue, instrument))
+            assert not differs(frames_of(some), instrument, venue)
 
     @pytest.mark.parametrize("market", MARKETS, ids=lambda market: market[0].format)
     @pytest.mark.parametrize("trades", ["trade", "aggTrade"])

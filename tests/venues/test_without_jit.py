@@ -11,6 +11,7 @@ INSIDE = "RLX_VENUES_TESTS_INSIDE"
 HERE = Path(__file__).parent
 TESTED = (
     HERE / "test_binance_bytes.py",
+    HERE / "test_binance_names.py",
     HERE.parent / "ingestion" / "test_line_kernel.py",
     HERE.parent / "ingestion" / "test_mixed.py",
 )
