@@ -1,6 +1,6 @@
 # The tasks. CI runs the same commands: see .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test cover docs pins upgrade hooks ci
+.PHONY: help setup check format test kernels cover docs pins upgrade hooks ci
 UV ?= uv
 
 help:     ## list the tasks
@@ -14,6 +14,8 @@ format:   ## put the code in the house format
 	$(UV) run --group dev ruff format
 test:     ## all tests
 	$(UV) run --group dev pytest
+kernels:  ## measure the kernels, one by one
+	$(UV) run --group dev pytest benchmarks -n 0
 cover:    ## all tests with branch coverage; lists the lines that no test runs
 	$(UV) run --group dev pytest --cov --cov-report=term-missing:skip-covered
 docs:     ## write the generated parts of docs/

@@ -47,7 +47,8 @@ def _refuse(constant: str) -> None:
 
 
 def rlx(*arguments: str | Path, env: dict[str, str] | None = None) -> Said:
-    """Call a command in this process; an exception that gets through is a failure of the test."""
+    """Call a command in this process alone; an exception that gets through is a failure of the test."""
+    env = {"RLX_WORKERS": "0", **(env or {})}
     result = CliRunner().invoke(main, [str(argument) for argument in arguments], env=env)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,14 +25,24 @@ def test_it_follows_what_is_held() -> None:
 
 
 def test_without_proc_the_peak_stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(memory, "_STATM", tmp_path / "absent")
+    for name in ("_STATM", "_STATUS"):
+        monkeypatch.setattr(memory, name, tmp_path / "absent")
     assert memory.resident_bytes() == memory.peak_bytes() > 10_000_000
 
 
 @pytest.mark.parametrize(("platform", "factor"), [("linux", 1024), ("darwin", 1)])
 def test_the_peak_has_one_unit_on_every_platform(
-    platform: str, factor: int, monkeypatch: pytest.MonkeyPatch
+    platform: str, factor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "absent")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert memory.peak_bytes() == peak * factor
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_the_peak_is_this_programs_own() -> None:
+    held = np.ones(20_000_000)
+    ask = "from rlx_datapipe.core.memory import peak_bytes; print(peak_bytes())"
+    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < held.nbytes < memory.peak_bytes()

@@ -188,7 +188,7 @@ def test_no_more_is_held_than_the_horizon_spans() -> None:
     for time in range(5_000):
         buffer.push(0, to_events([(int(Kind.TRADE), 10_000 + time, NONE, time)]))
         buffer.ready()
-        assert sum(part.shape[1] for part in buffer._held) <= HORIZON + 1
+        assert buffer.streams[0].held <= HORIZON + 1
 
 
 def test_nothing_leaves_while_a_stream_has_not_begun() -> None:

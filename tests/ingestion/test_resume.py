@@ -286,10 +286,11 @@ def archive(root: Path, group: int = 37) -> Source:
 @pytest.mark.parametrize("group", [10, 37, 10_000])
 def test_an_archive_goes_on_from_every_border(group: int, tmp_path: Path) -> None:
     source = archive(tmp_path, group)
-    for rows, every in ((1, 149), (7, 11), (20, 3), (100, 1), (65_536, 1)):
-        count = check_every_border(source, Settings(batch_rows=rows, horizon_ms=3), every)
-        assert count > (100 if rows <= 7 else 5)
-    batches, _ = told_with_states(DataIngestion(source, Settings(batch_rows=20)))
+    # Four rows for each message of a batch.
+    for messages, every, least in ((1, 11, 100), (2, 5, 60), (5, 3, 20), (25, 1, 5), (16_384, 1, 5)):
+        count = check_every_border(source, Settings(batch_rows=messages, horizon_ms=3), every)
+        assert count > least
+    batches, _ = told_with_states(DataIngestion(source, Settings(batch_rows=5)))
     assert sum(len(batch[4]) for batch in batches) > 10
 
 

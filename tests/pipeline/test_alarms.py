@@ -20,6 +20,7 @@ from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.state import State
 from rlx_datapipe.pipeline.alarms import Alarms
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.telemetry.counters import alarms_counted
@@ -54,11 +55,32 @@ def quality(kind: str, **measures: Any) -> Quality:
     return Quality(kind=kind, severity=Severity.WARN, detail="", from_time=START_NS, measures=measures)
 
 
+class Watched:
+    """A chain as the line watches it: its events are measured, then judged."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.tally = Tally()
+        self.alarms = Alarms(BTC, settings or Settings(), self.tally.measures)
+
+    def add(self, stretch: Replayed) -> None:
+        self.tally.add_events(stretch)
+        self.alarms.add(stretch.quality)
+
+    def resumed(self) -> Watched:
+        """Another that goes on from its states as they are stored."""
+        other = Watched()
+        for name in ("tally", "alarms"):
+            state = getattr(self, name).state()
+            stored = msgspec.json.decode(msgspec.json.encode(state.values))
+            getattr(other, name).restore(State(stored, state.arrays))
+        return other
+
+
 def told(*stretches: Replayed, settings: Settings | None = None) -> dict[str, dict[str, Any]]:
-    alarms = Alarms(BTC, settings or Settings())
+    chain = Watched(settings)
     for stretch in stretches:
-        alarms.add(stretch)
-    return {finding["rule"]: finding for finding in alarms.finish()}
+        chain.add(stretch)
+    return {finding["rule"]: finding for finding in chain.alarms.finish()}
 
 
 def minutes(lags_ms: list[float]) -> Replayed:
@@ -110,7 +132,7 @@ def test_events_without_a_book_are_a_gap_but_not_before_the_first_book() -> None
 
 def test_best_price_errors_are_weighed_by_all_comparisons() -> None:
     def drifts(*errors: float, equal: int = 0) -> Replayed:
-        said = [quality("drift", best_price_rms_error=error) for error in errors]
+        said = [quality("drift", depth_error=0.0, best_price_rms_error=error) for error in errors]
         return replayed(empty_events(), [*said, quality("check", count=equal)])
 
     assert told(drifts(0.0015, equal=2), drifts(float("nan"))) == {}
@@ -124,33 +146,30 @@ def test_how_events_are_cut_changes_nothing_nor_does_a_resume() -> None:
     whole = minutes([0, 100, 2_000, 400, -700])
     expected = told(whole)
     assert expected["time_drift"]["measures"]["drift_ms"] == 2_700
-    alarms = Alarms(BTC, Settings())
+    chain = Watched()
     for at in range(0, whole.events.shape[1], 7):
-        alarms.add(replayed(whole.events[:, at : at + 7]))
-        stored = msgspec.json.decode(msgspec.json.encode(alarms.state().values))
-        alarms = Alarms(BTC, Settings())
-        alarms.restore(State(stored))
-    assert {finding["rule"]: finding for finding in alarms.finish()} == expected
+        chain.add(replayed(np.ascontiguousarray(whole.events[:, at : at + 7])))
+        chain = chain.resumed()
+    assert {finding["rule"]: finding for finding in chain.alarms.finish()} == expected
 
 
 def test_a_foreign_state_is_refused() -> None:
     with pytest.raises(ValueError, match="not a state of alarms"):
-        Alarms(BTC, Settings()).restore(State({"events": 3}))
+        Watched().alarms.restore(State({"events": 3}))
 
 
 def test_an_alarm_is_counted_once_and_told_with_what_it_came_to() -> None:
     before = alarms_counted(BTC.exchange, BTC.symbol, "gap")
-    alarms = Alarms(BTC, Settings())
+    chain = Watched()
     row = events([0.0] * 100, [0.0] * 100)
-    alarms.add(replayed(row, invalid=50))
-    alarms.judge()
-    alarms.judge()
+    chain.add(replayed(row, invalid=50))
+    chain.alarms.judge()
+    chain.alarms.judge()
     assert alarms_counted(BTC.exchange, BTC.symbol, "gap") == before + 1
-    resumed = Alarms(BTC, Settings())
-    resumed.restore(alarms.state())
+    resumed = chain.resumed()
     for _ in range(9):
         resumed.add(replayed(row))
-    [finding] = resumed.finish()
+    [finding] = resumed.alarms.finish()
     assert finding["measures"]["share"] == 0.05, "of all events, wherever it was judged before"
     assert alarms_counted(BTC.exchange, BTC.symbol, "gap") == before + 1
 

@@ -51,7 +51,7 @@ def chain_of(summary: dict[str, Any], symbol: str) -> dict[str, Any]:
     return {
         name: deepcopy(value)
         for name, value in chain.items()
-        if name not in ("events_per_second", "peak_memory_bytes", "pressure")
+        if name not in ("events_per_second", "peak_memory_bytes", "pressure", "stages")
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ def stretch(first: int, count: int, dice: np.random.Generator) -> pa.Table:
     return pa.table([ids, prices.cast(pa.decimal128(38, 18)), sides, levels], schema=SCHEMA)
 
 
-def written(path: Path, spill_share: float) -> bytes:
+def written(path: Path, spill_share: float, pool: ThreadPoolExecutor | None = None) -> bytes:
     rows, spills = np.random.default_rng(3), np.random.default_rng(4)
-    part, spilled, first = PartFile(path, SCHEMA, 1_000), 0, 0
+    part, spilled, first = PartFile(path, SCHEMA, 1_000, pool=pool), 0, 0
     for _ in range(60):
         count = int(rows.integers(1, 700))
         # A slice of something larger, as the tables of a chain append them.
@@ -59,6 +60,29 @@ def written(path: Path, spill_share: float) -> bytes:
     assert (spilled > 10) == (spill_share > 0)
     assert part.statistics()["numRecords"] == pq.read_metadata(path).num_rows == first
     return path.read_bytes()
+
+
+def test_bytes_do_not_tell_whether_another_thread_wrote_them(tmp_path: Path) -> None:
+    plain = written(tmp_path / "plain" / "epoch-0.parquet", 0)
+    with ThreadPoolExecutor(1) as pool:
+        assert written(tmp_path / "other" / "epoch-0.parquet", 0.3, pool) == plain
+
+
+def test_an_error_of_the_other_thread_is_raised_by_the_next_rows_or_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", fail)
+    rows = stretch(0, 1_000, np.random.default_rng(1))
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(2):
+            part = PartFile(tmp_path / f"epoch-{number}.parquet", SCHEMA, 1_000, pool=pool)
+            part.append(rows)
+            with pytest.raises(OutputError, match="No space left"):
+                part.append(rows) if number else part.close()
+            assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])

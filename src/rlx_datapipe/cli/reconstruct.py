@@ -31,7 +31,11 @@ from rlx_datapipe.cli.terminal import (
 @click.option("--batch-rows", type=int, help="Messages read at a time; never changes the output.")
 @click.option("--threads", type=int, help="1 works in turn, more overlap; never changes the output.")
 @click.option(
-    "--workers", type=click.IntRange(1), help="Symbols at a time, a process for each; all cores by default."
+    "--workers",
+    type=click.IntRange(0),
+    default=lambda: os.cpu_count() or 1,
+    envvar="RLX_WORKERS",
+    help="Symbols at a time, a process for each; as many as cores by default. 0 starts no process.",
 )
 @click.option("--books-every-ms", type=int, help="Cadence of the books table; 0 is every update group.")
 @click.option("--books-levels", type=int, help="Depth of the books table.")
@@ -48,7 +52,7 @@ def reconstruct(
     price_decimals: int | None,
     quantity_decimals: int | None,
     resume: bool,
-    workers: int | None,
+    workers: int,
     config: Path | None,
     as_json: bool,
     **given: Any,
@@ -72,7 +76,7 @@ def reconstruct(
             symbols=symbols.split(",") if symbols else (),
             decimals=(price_decimals, quantity_decimals),
             resume=resume,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers,
             on_progress=on_progress,
         )
     if as_json:

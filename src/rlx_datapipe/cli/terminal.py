@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlx_datapipe.core.config import Settings, load_settings
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_STOPPED, DatapipeError
+
+if TYPE_CHECKING:
+    from rlx_datapipe.core.config import Settings
 
 Command = Callable[..., Any]
 
@@ -45,6 +47,9 @@ def tell_of_compilation() -> None:
 
 def settings_from(config: Path | None, **given: Any) -> Settings:
     """Settings from the file, the environment, and the options of the command."""
+    # Here, so that a help text does not wait for it.
+    from rlx_datapipe.core.config import load_settings
+
     return load_settings(config, os.environ, given)
 
 

@@ -53,7 +53,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     Attributes
     ----------
     batch_rows
-        Source messages (or Parquet rows) read at a time; never changes the output.
+        Messages of a recording read at a time, of an archive four times as many rows; never changes the
+        output.
     threads
         1 runs reading, replay and writing in turn; more lets them overlap. Never changes the output.
     queue_batches

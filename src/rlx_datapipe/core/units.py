@@ -93,7 +93,8 @@ def parse_texts(data, offsets, decimals, values, status):  # type: ignore[no-unt
 
 
 @kernel
-def _float_one(x, decimals):  # type: ignore[no-untyped-def]
+def scale_float(x, decimals):  # type: ignore[no-untyped-def]
+    """One float as scaled integer, and its `Exactness`; see `scale_floats`."""
     if not np.isfinite(x):
         return np.int64(0), 4
     if x < 0.0 or (x == 0.0 and np.signbit(x)):
@@ -126,7 +127,7 @@ def scale_floats(floats, decimals, values, status):  # type: ignore[no-untyped-d
     from it than float error. Filled like `parse_texts`.
     """
     for i in range(values.shape[0]):
-        values[i], status[i] = _float_one(floats[i], decimals)
+        values[i], status[i] = scale_float(floats[i], decimals)
 
 
 def parse_text(text: str, decimals: int) -> tuple[int, Exactness]:

@@ -25,6 +25,8 @@ from rlx_datapipe.venues import binance
 
 NS_PER_MS = 1_000_000
 _FILE_BITS = 40
+_ROWS_A_MESSAGE = 4
+"""Rows of an archive that are read at a time for each message of a recording: a row is one level of one."""
 _AHEAD = "origin time lies further ahead of the receive time than any clock error explains"
 
 
@@ -215,7 +217,7 @@ class DataIngestion:
 
     def _table_steps(self, table: str, start_file: int, start_row: int) -> Iterator[_Step]:
         """The rows of a table behind those of a file that were read, and those of the files after it."""
-        source, rows = self._source, self._settings.batch_rows
+        source, rows = self._source, self._settings.batch_rows * _ROWS_A_MESSAGE
         for number, file in list(enumerate(source.lake_files))[start_file:]:
             if file.table != table:
                 continue

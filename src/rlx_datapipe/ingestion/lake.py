@@ -26,6 +26,7 @@ from rlx_datapipe.ingestion.lake_rows import (
     floats,
     group_starts,
     integers,
+    last_group_start,
     rows_to_parsed,
 )
 from rlx_datapipe.venues.crypto_lake import (
@@ -304,7 +305,7 @@ def _whole_messages(batches: Iterator[pa.Table], file: LakeFile) -> Iterator[pa.
     for batch in batches:
         if not batch.num_rows:
             continue
-        cut = int(group_starts(integers(batch["sequence_number"]))[-1])
+        cut = last_group_start(integers(batch["sequence_number"]))
         if held and (cut or not _continues(held[-1], batch)):
             yield pa.concat_tables([*held, batch.slice(0, cut)])
             held = []
@@ -329,7 +330,11 @@ def _cut_by_time(rows: pa.Table, table: str, span_ns: int) -> Iterator[pa.Table]
     A cut depends on the rows behind the cut before it alone, so that a reader which goes on from one finds
     the same ones again.
     """
-    spans = np.maximum.accumulate(integers(rows["timestamp"]) // span_ns)
+    times = integers(rows["timestamp"])
+    if times.size and times.min() // span_ns == times.max() // span_ns:
+        yield rows
+        return
+    spans = np.maximum.accumulate(times // span_ns)
     cuts = np.flatnonzero(np.diff(spans)) + 1
     if len(cuts) and table == DELTAS:
         starts = np.append(group_starts(integers(rows["sequence_number"])), rows.num_rows)

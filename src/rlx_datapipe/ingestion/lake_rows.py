@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rlx_datapipe.core.event import Field, Flag, Int64Array, Kind, Side, empty_events
+from rlx_datapipe.core.event import FIELDS, Field, Flag, Int64Array, Kind, Side, empty_events
 from rlx_datapipe.core.feed import Parsed, Reject
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.units import REASONS, scale_many
-from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVEL_NAMES, LEVELS, TRADES
+from rlx_datapipe.ingestion.lake_kernel import fill_deltas
+from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVEL_NAMES, LEVELS, SCHEMAS, TRADES
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -25,6 +26,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 EARLIEST_NS = int(dt.datetime(2017, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
 LATEST_NS = int(dt.datetime(2100, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
 
+_TIMES = np.array([EARLIEST_NS, LATEST_NS], dtype=np.int64)
+_NEAR_END = 1_024
 _OUTSIDE = "outside 2017 to 2100 when read as nanoseconds since the epoch, UTC"
 _NULL = "no value"
 _NEGATIVE = "negative"
@@ -97,6 +100,8 @@ def rows_to_parsed(table: str, rows: pa.Table, first_row: int, file: str, instru
         DELTAS: _deltas,
         BOOK: _books,
     }
+    if table == DELTAS and (parsed := _sound_deltas(rows, first_row, instrument)) is not None:
+        return parsed
     faults = Faults(rows.num_rows)
     events, messages = read[table](rows, first_row, instrument, faults)
     rejects = _rejects(rows, first_row, file, faults)
@@ -108,6 +113,16 @@ def group_starts(ids: Int64Array) -> Int64Array:
     if not ids.size:
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1]))).astype(np.int64, copy=False)
+
+
+def last_group_start(ids: Int64Array) -> int:
+    """Index at which the last sequence number begins, sought near the end first."""
+    for reach in (_NEAR_END, len(ids)):
+        tail = ids[-reach:]
+        others = np.flatnonzero(tail != tail[-1])
+        if others.size:
+            return len(ids) - len(tail) + int(others[-1]) + 1
+    return 0
 
 
 def integers(column: pa.ChunkedArray) -> Int64Array:
@@ -159,6 +174,24 @@ def _deltas(rows: pa.Table, first_row: int, instrument: Instrument, faults: Faul
     events[Field.QUANTITY] = quantity
     events[Field.MESSAGE] = np.repeat(starts + first_row, sizes)
     return _kept(events, faults.good), len(starts)
+
+
+def _sound_deltas(rows: pa.Table, first_row: int, instrument: Instrument) -> Parsed | None:
+    """Deltas of the usual form, all sound; None where anything is to be looked at one by one."""
+    if any(column.null_count for column in rows.columns) or not pa.types.is_boolean(rows["side_is_bid"].type):
+        return None
+    origin, received, ids, is_bid, prices, sizes = (_view(rows[field.name]) for field in SCHEMAS[DELTAS])
+    events = np.empty((FIELDS, rows.num_rows), dtype=np.int64)
+    decimals = np.array([instrument.price_decimals, instrument.quantity_decimals], dtype=np.int64)
+    messages = fill_deltas(origin, received, ids, is_bid, prices, sizes, decimals, _TIMES, first_row, events)
+    return Parsed(events=events, counts=Counter({DELTAS: messages})) if messages >= 0 else None
+
+
+def _view(column: pa.ChunkedArray) -> Any:
+    """A column as NumPy's, never writeable: some are what Arrow holds, and a kernel is to see one kind."""
+    values = column.to_numpy()
+    values.flags.writeable = False
+    return values
 
 
 def _ask_side(column: pa.ChunkedArray, faults: Faults) -> BoolArray:

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx_datapipe.core.event import FIELDS, NONE, Field, Flag, Int64Array, Kind, empty_events, total_order
+from rlx_datapipe.core.event import FIELDS, NONE, Field, Int64Array, empty_events, total_order
 from rlx_datapipe.core.state import State
+from rlx_datapipe.ingestion.order_kernels import (
+    BEFORE_ALL,
+    CLOCK_WORDS,
+    Clock,
+    copy_rows,
+    date_deltas,
+    date_rows,
+    merge_rows,
+    precedes,
+)
 
-_BEFORE_ALL = np.iinfo(np.int64).min
 _AFTER_ALL = np.iinfo(np.int64).max
+
+Piece = tuple[Int64Array, int, int]
+"""Columns of an array from the first number up to the second."""
+
+
+def _new_clock() -> Int64Array:
+    return np.array([NONE, BEFORE_ALL, BEFORE_ALL], dtype=np.int64)
 
 
 class DeltaClock:
@@ -19,75 +35,94 @@ class DeltaClock:
     """
 
     def __init__(self) -> None:
-        self._newest_id = NONE
-        self._newest_time = _BEFORE_ALL
+        self._clock = _new_clock()
 
     def read(self, ids: Int64Array, times: Int64Array) -> Int64Array:
         """Order times of the next deltas, given their update ids and origin times in arrival order."""
-        highest = np.maximum.accumulate(np.concatenate(([self._newest_id], ids)))
-        # Rows of one message share their id, so "not behind" rather than "ahead".
-        leads = ids >= highest[:-1]
-        led = np.where(leads, times, _BEFORE_ALL)
-        latest = np.maximum.accumulate(np.concatenate(([self._newest_time], led)))
-        self._newest_id, self._newest_time = int(highest[-1]), int(latest[-1])
-        return np.where(leads, latest[1:], times)
+        dated = np.empty(len(ids), dtype=np.int64)
+        date_deltas(np.ascontiguousarray(ids), np.ascontiguousarray(times), self._clock, dated)
+        return dated
 
     def state(self) -> State:
         """Where the clock stands."""
-        return State({"newest_id": self._newest_id, "newest_time": self._newest_time})
+        return State({}, {"clock": self._clock.copy()})
 
     def restore(self, state: State) -> None:
         """Go on where a clock stood."""
-        self._newest_id, self._newest_time = state.integer("newest_id"), state.integer("newest_time")
+        self._clock = state.array("clock", CLOCK_WORDS)
 
 
 class Stream:
-    """One source of events in arrival order: it dates them and says how far it has come.
+    """One source of events in arrival order: dates them, holds them in order, says how far it has come.
 
-    Deltas are dated by a `DeltaClock`. An event may arrive up to ``horizon_ns`` (exchange time) behind a
+    Deltas are dated as by a `DeltaClock`. An event may arrive up to ``horizon_ns`` (exchange time) behind a
     later one and still find its place; one that comes later than that is put at the earliest place left and
     flagged LATE. Both are decided event by event, so batches can't change them.
     """
 
     def __init__(self, horizon_ns: int) -> None:
         self._horizon_ns = horizon_ns
-        self._newest_time = _BEFORE_ALL
-        self._deltas = DeltaClock()
+        self._clock = _new_clock()
+        self._chunks: list[Piece] = []
+        """What is held, in the total order from the first column of the first to the last of the last."""
         self.is_open = True
 
     @property
     def watermark(self) -> int:
         """Time before which no event of this stream is missing any more."""
+        newest = int(self._clock[Clock.NEWEST_TIME])
         if not self.is_open:
             return _AFTER_ALL
-        return self._newest_time - self._horizon_ns if self._newest_time > _BEFORE_ALL else _BEFORE_ALL
+        return newest - self._horizon_ns if newest > BEFORE_ALL else BEFORE_ALL
 
-    def date(self, events: Int64Array) -> None:
-        """Fill ORDER_TIME of the events, int64 (FIELDS, n), in arrival order; flag what came late."""
-        order = events[Field.ORIGIN_TIME].copy()
-        deltas = np.flatnonzero(events[Field.KIND] == Kind.BOOK_DELTA)
-        order[deltas] = self._deltas.read(events[Field.UPDATE_ID, deltas], order[deltas])
-        before = np.maximum.accumulate(np.concatenate(([self._newest_time], order)))
-        if before[-1] == _BEFORE_ALL:
-            events[Field.ORDER_TIME] = order
+    @property
+    def held(self) -> int:
+        """Events that are held."""
+        return sum(stop - start for _, start, stop in self._chunks)
+
+    def push(self, events: Int64Array) -> None:
+        """Date the next events, int64 (FIELDS, n) in arrival order, and hold them in their place."""
+        if not events.shape[1]:
             return
-        limit = np.where(before[:-1] > _BEFORE_ALL, before[:-1] - self._horizon_ns, _BEFORE_ALL)
-        late = order < limit
-        order[late] = limit[late]
-        events[Field.FLAGS, late] |= Flag.LATE
-        events[Field.ORDER_TIME] = order
-        self._newest_time = int(before[-1])
+        events = np.ascontiguousarray(events)
+        in_order, least = date_rows(events, self._clock, self._horizon_ns)
+        if self._chunks:
+            last, _, stop = self._chunks[-1]
+            if not in_order or precedes(events, 0, last, stop - 1):
+                overlapping = [chunk[:, a:b] for chunk, a, b in self._cut(int(least))]
+                events, in_order = np.concatenate([*overlapping, events], axis=1), False
+        if not in_order:
+            events = np.ascontiguousarray(events[:, total_order(events)])
+        self._chunks.append((events, 0, events.shape[1]))
+
+    def _cut(self, time: int) -> list[Piece]:
+        """Take back what is held from an order time on."""
+        kept, taken = [], []
+        for chunk, start, stop in self._chunks:
+            cut = start + int(np.searchsorted(chunk[Field.ORDER_TIME, start:stop], time))
+            kept += [(chunk, start, cut)] if cut > start else []
+            taken += [(chunk, cut, stop)] if cut < stop else []
+        self._chunks = kept
+        return taken
+
+    def take(self, watermark: int) -> list[Piece]:
+        """Give out what stands before an order time: the time itself may still be met."""
+        behind = self._cut(watermark)
+        taken, self._chunks = self._chunks, behind
+        return taken
 
     def state(self) -> State:
-        """How far the stream has come."""
-        state = State({"newest_time": self._newest_time, "is_open": self.is_open})
-        state.put("deltas", self._deltas.state())
-        return state
+        """How far the stream has come, and what it holds."""
+        held = [empty_events(), *(chunk[:, start:stop] for chunk, start, stop in self._chunks)]
+        return State(
+            {"is_open": self.is_open}, {"clock": self._clock.copy(), "held": np.concatenate(held, axis=1)}
+        )
 
     def restore(self, state: State) -> None:
         """Go on where a stream of the same horizon had come to."""
-        self._newest_time, self.is_open = state.integer("newest_time"), bool(state.integer("is_open"))
-        self._deltas.restore(state.part("deltas"))
+        held = state.array("held", FIELDS, None)
+        self._clock, self.is_open = state.array("clock", CLOCK_WORDS), bool(state.integer("is_open"))
+        self._chunks = [(held, 0, held.shape[1])] if held.shape[1] else []
 
 
 class OrderBuffer:
@@ -95,12 +130,10 @@ class OrderBuffer:
 
     def __init__(self, streams: int, horizon_ns: int) -> None:
         self.streams = [Stream(horizon_ns) for _ in range(streams)]
-        self._held: list[Int64Array] = []
 
     def push(self, stream: int, events: Int64Array) -> None:
         """Add the next events of a stream, int64 (FIELDS, n), ORIGIN_TIME known, in arrival order."""
-        self.streams[stream].date(events)
-        self._held.append(events)
+        self.streams[stream].push(events)
 
     def close(self, stream: int) -> None:
         """Say that a stream has ended."""
@@ -113,21 +146,19 @@ class OrderBuffer:
 
     def ready(self) -> Int64Array:
         """Events that nothing can precede any more, int64 (FIELDS, n), in the total order."""
-        if not self._held:
-            return empty_events()
         watermark = min(stream.watermark for stream in self.streams)
-        held = self._held[0] if len(self._held) == 1 else np.concatenate(self._held, axis=1)
-        # The watermark itself may still be met, and a group must not be cut.
-        complete = held[Field.ORDER_TIME] < watermark
-        kept = held[:, ~complete]
-        self._held = [kept] if kept.shape[1] else []
-        out = held[:, complete]
-        return np.ascontiguousarray(out[:, total_order(out)])
+        taken = [(number, stream.take(watermark)) for number, stream in enumerate(self.streams)]
+        # The smallest first, so that most columns are copied once.
+        taken.sort(key=lambda numbered: sum(stop - start for _, start, stop in numbered[1]))
+        whole, first = empty_events(), len(self.streams)
+        for number, pieces in taken:
+            if pieces:
+                whole, first = _merged(pieces, whole, number < first), min(number, first)
+        return whole
 
     def state(self) -> State:
-        """The held events and how far each stream has come."""
-        held = np.concatenate([empty_events(), *self._held], axis=1)
-        state = State({"streams": len(self.streams)}, {"held": held})
+        """What each stream holds and how far it has come."""
+        state = State({"streams": len(self.streams)})
         for number, stream in enumerate(self.streams):
             state.put(f"stream{number}", stream.state())
         return state
@@ -142,7 +173,16 @@ class OrderBuffer:
         """
         if state.integer("streams") != len(self.streams):
             raise ValueError(f"state of {state.integer('streams')} streams, expected {len(self.streams)}")
-        held = state.array("held", FIELDS, None)
-        self._held = [held] if held.shape[1] else []
         for number, stream in enumerate(self.streams):
             stream.restore(state.part(f"stream{number}"))
+
+
+def _merged(pieces: list[Piece], others: Int64Array, is_first: bool) -> Int64Array:
+    """Pieces of one stream together with columns of others; ``is_first`` tells which of equal ones lead."""
+    count = sum(stop - start for _, start, stop in pieces) + others.shape[1]
+    out = np.empty((FIELDS, count), dtype=np.int64)
+    at = done = 0
+    for chunk, start, stop in pieces:
+        at, done = merge_rows(chunk, start, stop, others, at, out, done, is_first)
+    copy_rows(others, at, others.shape[1], out, done)
+    return out

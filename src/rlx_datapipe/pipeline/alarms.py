@@ -19,56 +19,39 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import numpy as np
-
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind
+from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.period import time_text
-from rlx_datapipe.core.replayed import Quality, Replayed
+from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.core.state import State
+from rlx_datapipe.pipeline.measures import WINDOW_NS, Measure, close_window
 from rlx_datapipe.telemetry.counters import count_alarm
 
 NS_PER_MS = 1_000_000
-WINDOW_NS = 10_000_000_000
-_NO_LAG = 2**62
+_TOLD = (
+    Measure.LOW_NS,
+    Measure.HIGH_NS,
+    Measure.LOW_WINDOW,
+    Measure.HIGH_WINDOW,
+    Measure.IDS,
+    Measure.EVENTS,
+    Measure.WITHOUT_BOOK,
+)
 
 
 @dataclass
 class _Measured:
-    """Everything that is measured, as plain numbers, so that it survives a resume as it is."""
+    """What the records of quality add up to, as plain numbers, so that it survives a resume as it is."""
 
-    window: int = NONE
-    window_least_ns: int = _NO_LAG
-    low_ns: int = _NO_LAG
-    low_window: int = NONE
-    high_ns: int = -_NO_LAG
-    high_window: int = NONE
-    last_id: int = NONE
-    ids: int = 0
     ids_missing: int = 0
     worst_gap: int = 0
     worst_gap_time: int = NONE
-    has_book: bool = False
-    events: int = 0
-    events_without_book: int = 0
     compared: int = 0
     squares: float = 0.0
     worst_error: float = 0.0
     worst_error_time: int = NONE
-
-    @property
-    def drift_ms(self) -> float:
-        return max(0, self.high_ns - self.low_ns) / NS_PER_MS if self.high_window != NONE else 0.0
-
-    @property
-    def missing_share(self) -> float:
-        return self.ids_missing / self.ids if self.ids else 0.0
-
-    @property
-    def without_book_share(self) -> float:
-        return self.events_without_book / self.events if self.events else 0.0
 
     @property
     def best_price_error(self) -> float:
@@ -80,9 +63,17 @@ class Alarms:
 
     Telemetry counts an alarm once for each kind, at the first judgement that finds its value above the
     threshold. A finding tells what the whole chain came to: it does not depend on where epochs end.
+
+    Parameters
+    ----------
+    instrument, settings
+        The chain, and the thresholds.
+    measures
+        What is measured of the events, see `measures`; read, and its last window closed.
     """
 
-    def __init__(self, instrument: Instrument, settings: Settings) -> None:
+    def __init__(self, instrument: Instrument, settings: Settings, measures: Int64Array) -> None:
+        self._words = measures
         self._chain = (instrument.exchange, instrument.symbol)
         self._thresholds = {
             "time_drift": float(settings.alarm_drift_ms),
@@ -92,60 +83,10 @@ class Alarms:
         self._measured = _Measured()
         self._counted: set[str] = set()
 
-    def add(self, replayed: Replayed) -> None:
-        """Take in a stretch of events and what is said of it."""
-        if replayed.events.shape[1]:
-            self._add_lags(replayed.events)
-            self._add_ids(replayed.events)
-            self._add_books(replayed.flags)
-        for record in replayed.quality:
+    def add(self, quality: Iterable[Quality]) -> None:
+        """Take in what is said of a stretch of events; the events themselves are in the measures already."""
+        for record in quality:
             self._add_record(record)
-
-    def _add_lags(self, events: Int64Array) -> None:
-        """Fold the least lag of each window into the range of all windows that are complete."""
-        held = self._measured
-        own = events[:, events[Field.KIND] != Kind.BOOK_SNAPSHOT]
-        if not own.shape[1]:
-            return
-        lags_ns = own[Field.RECEIVED_TIME] - own[Field.ORIGIN_TIME]
-        # A late event counts where it came: its lag is large, so it is never the least.
-        windows = np.maximum.accumulate(np.maximum(own[Field.ORIGIN_TIME] // WINDOW_NS, held.window))
-        starts = np.flatnonzero(np.diff(windows, prepend=windows[0] - 1))
-        for window, least_ns in zip(
-            windows[starts].tolist(), np.minimum.reduceat(lags_ns, starts).tolist(), strict=True
-        ):
-            if window == held.window:
-                held.window_least_ns = min(held.window_least_ns, least_ns)
-                continue
-            self._close_window()
-            held.window, held.window_least_ns = window, least_ns
-
-    def _close_window(self) -> None:
-        held = self._measured
-        if held.window == NONE:
-            return
-        if held.window_least_ns < held.low_ns:
-            held.low_ns, held.low_window = held.window_least_ns, held.window
-        if held.window_least_ns > held.high_ns:
-            held.high_ns, held.high_window = held.window_least_ns, held.window
-
-    def _add_ids(self, events: Int64Array) -> None:
-        """Count the update ids that the deltas have come forward by, over gaps too."""
-        ids = events[Field.UPDATE_ID, events[Field.KIND] == Kind.BOOK_DELTA]
-        if len(ids):
-            held = self._measured
-            steps = np.diff(ids, prepend=held.last_id if held.last_id != NONE else ids[0] - 1)
-            held.ids += int(steps[steps > 0].sum())
-            held.last_id = int(ids[-1])
-
-    def _add_books(self, flags: Int64Array) -> None:
-        held, invalid = self._measured, flags & Flag.BOOK_INVALID != 0
-        start = 0 if held.has_book else int(np.argmin(invalid))
-        if not held.has_book and invalid[start]:
-            return
-        held.has_book = True
-        held.events += len(flags) - start
-        held.events_without_book += int(np.count_nonzero(invalid[start:]))
 
     def _add_record(self, record: Quality) -> None:
         held, told = self._measured, record.measures
@@ -171,16 +112,21 @@ class Alarms:
                 self._counted.add(kind)
 
     def _values(self) -> dict[str, float]:
-        held = self._measured
+        words, ids = self._words, int(self._words[Measure.IDS])
+        has_lag = words[Measure.HIGH_WINDOW] != NONE
+        drift_ns = max(0, int(words[Measure.HIGH_NS] - words[Measure.LOW_NS])) if has_lag else 0
         return {
-            "time_drift": held.drift_ms,
-            "gap": max(held.missing_share, held.without_book_share),
-            "best_price": held.best_price_error,
+            "time_drift": drift_ns / NS_PER_MS,
+            "gap": max(
+                self._measured.ids_missing / ids if ids else 0.0,
+                int(words[Measure.WITHOUT_BOOK]) / max(1, int(words[Measure.EVENTS])),
+            ),
+            "best_price": self._measured.best_price_error,
         }
 
     def finish(self) -> list[dict[str, Any]]:
         """Close the last window and judge for the last time; the findings, ready for JSON."""
-        self._close_window()
+        close_window(self._words)
         self.judge()
         raised = {kind: value for kind, value in self._values().items() if value > self._thresholds[kind]}
         return [
@@ -195,25 +141,28 @@ class Alarms:
 
     def _finding(self, kind: str, value: float) -> Finding:
         held, threshold = self._measured, self._thresholds[kind]
+        low_ns, high_ns, low_window, high_window, ids, events, without_book = (
+            int(self._words[word]) for word in _TOLD
+        )
         if kind == "time_drift":
             message = (
                 f"the clocks moved by {value:,.0f} ms against each other, threshold {threshold:,.0f} ms: "
-                f"least lag {held.low_ns / NS_PER_MS:,.0f} ms at {_window_text(held.low_window)}, "
-                f"{held.high_ns / NS_PER_MS:,.0f} ms at {_window_text(held.high_window)}"
+                f"least lag {low_ns / NS_PER_MS:,.0f} ms at {_window_text(low_window)}, "
+                f"{high_ns / NS_PER_MS:,.0f} ms at {_window_text(high_window)}"
             )
-            measures: dict[str, Any] = {"drift_ms": value, "low_ns": held.low_ns, "high_ns": held.high_ns}
+            measures: dict[str, Any] = {"drift_ms": value, "low_ns": low_ns, "high_ns": high_ns}
         elif kind == "gap":
             message = (
-                f"gaps of {value:.3%}, threshold {threshold:.3%}: {held.ids_missing:,} of {held.ids:,} "
-                f"update ids missing{_at(held.worst_gap_time)}, {held.events_without_book:,} of "
-                f"{held.events:,} events without a valid book since the first"
+                f"gaps of {value:.3%}, threshold {threshold:.3%}: {held.ids_missing:,} of {ids:,} "
+                f"update ids missing{_at(held.worst_gap_time)}, {without_book:,} of "
+                f"{events:,} events without a valid book since the first"
             )
             measures = {
                 "share": value,
                 "ids_missing": held.ids_missing,
-                "ids": held.ids,
-                "events_without_book": held.events_without_book,
-                "events": held.events,
+                "ids": ids,
+                "events_without_book": without_book,
+                "events": events,
             }
         else:
             message = (

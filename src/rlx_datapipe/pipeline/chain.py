@@ -27,6 +27,7 @@ from rlx_datapipe.pipeline.epochs import cut_into_epochs
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
+from rlx_datapipe.pipeline.stage_times import StageTimes, WritingThread
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.replay.replayer import EventReplayer
@@ -65,7 +66,11 @@ def write_chain(
     summary, digests = writer.write()
     elapsed = time.perf_counter() - started
     # Told, but never written: what is here depends on the machine and the moment.
-    fleeting = {"events_per_second": round(summary["events"] / elapsed), "pressure": writer.pressure.told()}
+    fleeting = {
+        "events_per_second": round(summary["events"] / elapsed),
+        "pressure": writer.pressure.told(),
+        "stages": writer.times.told(),
+    }
     return {**summary, **fleeting}, digests
 
 
@@ -93,6 +98,7 @@ class _ChainWriter:
         self._names = source.instrument.exchange, source.instrument.symbol
         self._provider = provider or CheckpointManager(folder, *self._names)
         self.pressure = watcher.pressure or Pressure(settings)
+        self.times = StageTimes()
         self._pinned = Pinned(source.files)
         # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
         shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
@@ -116,8 +122,14 @@ class _ChainWriter:
 
     def _go_on(self, standing: Standing) -> tuple[Summary, Digests]:
         source = self._source
-        tally, alarms = Tally(), Alarms(source.instrument, self._settings)
-        with DataSink(self._folder, source.instrument, self._provider) as sink:
+        tally = Tally()
+        alarms = Alarms(source.instrument, self._settings, tally.measures)
+        with (
+            WritingThread(self.times) as pool,
+            DataSink(
+                self._folder, source.instrument, self._provider, pool if self._settings.threads > 1 else None
+            ) as sink,
+        ):
             if standing.commit is not None:
                 sink.restore(standing.states["sink"], standing.commit)
                 tally.restore(standing.states["tally"])
@@ -135,25 +147,29 @@ class _ChainWriter:
                 "quarantined": sink.quarantine.counts.total(),
                 "findings": alarms.finish(),
             }
-            self._check()
-            sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
+            with self.times.of("commit"):
+                self._check()
+                sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
             return summary, sink.digests
 
     def _write_epochs(self, sink: DataSink, tally: Tally, alarms: Alarms, states: dict[str, State]) -> None:
         """Take in all batches, and commit all epochs but the last."""
         watcher, bytes_total = self._watcher, self._source.bytes_total
         for batch in self._overlapped(states):
-            sink.add_quotes(batch.ingested.quotes)
-            sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
-            tally.add_messages(batch.ingested)
-            for replayed in batch.replayed:
-                tally.add_events(replayed)
-                alarms.add(replayed)
-                sink.add(replayed)
+            with self.times.of("sink"):
+                sink.add_quotes(batch.ingested.quotes)
+                sink.add_rejects(batch.ingested.rejects, batch.ingested.kept)
+                tally.add_messages(batch.ingested)
+                for replayed in batch.replayed:
+                    tally.add_events(replayed)
+                    alarms.add(replayed.quality)
+                    sink.add(replayed)
             if batch.states is not None:
-                alarms.judge()
-                self._check()
-                sink.commit(self._pins, {**batch.states, "tally": tally.state(), "alarms": alarms.state()})
+                states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
+                with self.times.of("commit"):
+                    alarms.judge()
+                    self._check()
+                    sink.commit(self._pins, states)
                 if watcher.is_stopped():
                     raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
             self.pressure.relieve(sink.spill)
@@ -177,20 +193,20 @@ class _ChainWriter:
             ingestion.restore(states["ingestion"])
             replayer.restore(states["replay"])
         self._watcher.stands(*ingestion.position)
-        epochs = cut_into_epochs(ingestion, settings)
+        epochs = self.times.taking(cut_into_epochs(ingestion, settings), "ingestion")
         ingested = overlap(epochs, waiting_max, enabled=enabled, gate=pressure.reading)
-        batches = _replay(ingested, replayer, self._source.bytes_total)
+        batches = self._replay(ingested, replayer)
         yield from overlap(batches, waiting_max, enabled=enabled, gate=pressure.writing)
 
-
-def _replay(
-    ingested: Iterator[tuple[Ingested, State | None]], replayer: EventReplayer, bytes_total: int
-) -> Iterator[_Batch]:
-    for batch, state in ingested:
-        replayed = list(replayer.replay(batch.events))
-        after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
-        yield _Batch(batch, replayed, after)
-    yield _Batch(Ingested(bytes_done=bytes_total), [replayer.finish()], None)
+    def _replay(
+        self, ingested: Iterator[tuple[Ingested, State | None]], replayer: EventReplayer
+    ) -> Iterator[_Batch]:
+        for batch, state in ingested:
+            with self.times.of("replay"):
+                replayed = list(replayer.replay(batch.events))
+                after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
+            yield _Batch(batch, replayed, after)
+        yield _Batch(Ingested(bytes_done=self._source.bytes_total), [replayer.finish()], None)
 
 
 def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:

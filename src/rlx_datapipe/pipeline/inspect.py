@@ -37,7 +37,7 @@ def inspect(
 ) -> dict[str, Any]:
     """Counts, time range, quality and digest of a dataset, or of recordings.
 
-    Of a dataset the ``digest`` is the SHA-256 over its logical rows, read back from its files; of a
+    Of a dataset the ``digest`` is the BLAKE3 hash over its logical rows, read back from its files; of a
     recording each file's own SHA-256 is told. With ``deep`` a dataset's chain of commits and the bytes of
     every committed file are verified first: ``problems`` lists what is wrong, and if anything is, nothing
     else is told.

@@ -64,8 +64,9 @@ def reconstruct(
     -------
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
     ``findings`` (alarms: drift and gaps beyond their thresholds), ``events_per_second``,
-    ``peak_memory_bytes``, ``digest`` (SHA-256 over the logical rows in order), and the same per chain in
-    ``chains``; ``repaired``, if a power cut left anything that had to be taken out.
+    ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the same per chain in
+    ``chains``, there with ``stages``: wall and CPU seconds of each stage; ``repaired``, if a power cut left
+    anything that had to be taken out.
 
     Raises
     ------

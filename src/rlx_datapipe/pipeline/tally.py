@@ -6,11 +6,12 @@ import math
 from collections import Counter
 from typing import Any
 
-from rlx_datapipe.core.event import NONE, Field, Flag, Kind
+from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.ingest import Ingested
+from rlx_datapipe.pipeline.measures import MEASURES, Measure, measure_events, new_measures
 
 _COUNTED = ("duplicate", "late", "not_market", "stale_check", "check", "trade_off_book", "clock_skew")
 """Kinds whose records carry a count; the others are counted by record."""
@@ -20,14 +21,17 @@ class Tally:
     """Counts what a run met, for its summary."""
 
     def __init__(self) -> None:
-        self.events = 0
-        self._kinds = [0] * len(Kind)
+        self.measures = new_measures()
+        """What is measured of every event, see `measures`."""
         self._messages: Counter[str] = Counter()
         self._quality: Counter[str] = Counter()
         self._drift = {"samples": 0, "exact": 0, "best_price_rms_error_max": 0.0, "depth_error_max": 0.0}
-        self._invalid = 0
-        self._off_book = 0
         self._first_time, self._last_time = NONE, NONE
+
+    @property
+    def events(self) -> int:
+        """Events so far."""
+        return int(self.measures[: len(Kind)].sum())
 
     def add_messages(self, batch: Ingested) -> None:
         """Count the messages of a batch by type."""
@@ -35,14 +39,9 @@ class Tally:
 
     def add_events(self, replayed: Replayed) -> None:
         """Count the events of a stretch and what is wrong with them."""
-        events, flags = replayed.events, replayed.flags
-        count = events.shape[1]
-        self.events += count
-        for kind in Kind:
-            self._kinds[kind] += int((events[Field.KIND] == kind).sum())
-        self._invalid += int((flags & Flag.BOOK_INVALID != 0).sum())
-        self._off_book += int((flags & Flag.OFF_BOOK != 0).sum())
-        if count:
+        events = replayed.events
+        measure_events(events, replayed.flags, self.measures)
+        if events.shape[1]:
             times = events[Field.ORIGIN_TIME]
             self._first_time = int(times[0]) if self._first_time == NONE else self._first_time
             self._last_time = int(times[-1])
@@ -77,10 +76,12 @@ class Tally:
 
     def state(self) -> State:
         """All counts."""
-        return State({n: dict(v) if isinstance(v, dict) else v for n, v in vars(self).items()})
+        values = {n: dict(v) if isinstance(v, dict) else v for n, v in vars(self).items() if n != "measures"}
+        return State(values, {"measures": self.measures.copy()})
 
     def restore(self, state: State) -> None:
         """Go on counting."""
+        self.measures[:] = state.array("measures", MEASURES)
         values: dict[str, Any] = state.values
         for name, value in values.items():
             setattr(self, name, Counter(value) if isinstance(getattr(self, name), Counter) else value)
@@ -89,7 +90,7 @@ class Tally:
         """The counts, by name."""
         return {
             "events": self.events,
-            "events_by_type": {kind.name: self._kinds[kind] for kind in Kind},
+            "events_by_type": {kind.name: int(self.measures[kind]) for kind in Kind},
             "messages": dict(sorted(self._messages.items())),
             "first_time": self._first_time,
             "last_time": self._last_time,
@@ -100,7 +101,7 @@ class Tally:
             "duplicates": self._quality["duplicate"],
             "late": self._quality["late"],
             "drift": self._drift,
-            "events_without_book": self._invalid,
-            "trades_off_book": self._off_book,
+            "events_without_book": int(self.measures[Measure.INVALID]),
+            "trades_off_book": int(self.measures[Measure.OFF_BOOK]),
             "quality": dict(sorted(self._quality.items())),
         }

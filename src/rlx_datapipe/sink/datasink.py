@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -52,15 +53,21 @@ class DataSink:
         Tells the chain and the scales.
     states
         Keeps the states of all stages after each epoch; by default in the dataset.
+    pool
+        One thread that writes row groups while further rows are made; in turn if None.
     """
 
     def __init__(
-        self, dataset: Path, instrument: Instrument, states: PipelineStateProvider | None = None
+        self,
+        dataset: Path,
+        instrument: Instrument,
+        states: PipelineStateProvider | None = None,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
         self._dataset, self._instrument = dataset, instrument
         chain = (instrument.exchange, instrument.symbol)
         self._states = states or CheckpointManager(dataset, *chain)
-        self._tables = {name: ChainTable(dataset, name, *chain) for name in TABLES}
+        self._tables = {name: ChainTable(dataset, name, *chain, pool) for name in TABLES}
         self._digests = {name: TableDigest(SCHEMAS[name]) for name in TABLES}
         self._newest = dict.fromkeys(TABLES, 0)
         self._epoch, self._previous = 0, ""
@@ -74,7 +81,7 @@ class DataSink:
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each table's rows so far, in hex."""
+        """BLAKE3 of each table's rows so far, in hex."""
         return {name: running.hexdigest() for name, running in self._digests.items()}
 
     @property
@@ -84,28 +91,31 @@ class DataSink:
 
     def add(self, replayed: Replayed) -> None:
         """Take a stretch of events."""
-        instrument = self._instrument
-        self._gather("events", event_rows(replayed, instrument), replayed.events[Field.ORIGIN_TIME])
-        self._gather("books", book_rows(replayed, instrument), replayed.sample_heads[:, 1])
-        frames = replayed.keyframes
-        self._gather(
-            "keyframes",
-            keyframe_rows(frames, instrument),
-            np.array([f.origin_time for f in frames], dtype=np.int64),
-        )
+        instrument, frames = self._instrument, replayed.keyframes
+        if replayed.events.shape[1]:
+            rows = event_rows(replayed, instrument)
+            self._gather("events", rows, replayed.events[Field.ORIGIN_TIME])
+        if len(replayed.sample_heads):
+            self._gather("books", book_rows(replayed, instrument), replayed.sample_heads[:, 1])
+        if frames:
+            times = np.array([frame.origin_time for frame in frames], dtype=np.int64)
+            self._gather("keyframes", keyframe_rows(frames, instrument), times)
         self.add_quality(replayed.quality)
 
     def add_quality(self, records: list[Quality]) -> None:
         """Take quality records; those without a time are filed under the newest event's date."""
-        times = [r.from_time if r.from_time != NONE else self._newest["events"] for r in records]
-        self._gather("quality", quality_rows(records, self._instrument), np.array(times, dtype=np.int64))
+        if records:
+            times = [r.from_time if r.from_time != NONE else self._newest["events"] for r in records]
+            rows = quality_rows(records, self._instrument)
+            self._gather("quality", rows, np.array(times, dtype=np.int64))
 
     def add_quotes(self, quotes: Int64Array) -> None:
         """Take the venue's own best prices, int64 (QUOTES, n), as they arrived."""
-        times = np.where(
-            quotes[Quote.ORIGIN_TIME] != NONE, quotes[Quote.ORIGIN_TIME], quotes[Quote.RECEIVED_TIME]
-        )
-        self._gather("quotes", quote_rows(quotes, self._instrument), times)
+        if quotes.shape[1]:
+            times = np.where(
+                quotes[Quote.ORIGIN_TIME] != NONE, quotes[Quote.ORIGIN_TIME], quotes[Quote.RECEIVED_TIME]
+            )
+            self._gather("quotes", quote_rows(quotes, self._instrument), times)
 
     def add_rejects(self, rejects: list[Reject], unknown: list[Reject]) -> None:
         """Keep what could not be read, and apart from it the messages of unknown type."""
@@ -191,9 +201,8 @@ class DataSink:
             running.update(last_rows(self._dataset, name, chain, open_rows, commit.epoch))
 
     def _gather(self, table: str, rows: pa.Table, times: Int64Array) -> None:
-        if rows.num_rows:
-            # A row that came late is filed with its neighbours, so that files keep the order of rows.
-            times = np.maximum.accumulate(np.maximum(times, self._newest[table]))
-            self._newest[table] = int(times[-1])
-            self._digests[table].update(rows)
-            self._tables[table].append(rows, times, self._epoch)
+        # A row that came late is filed with its neighbours, so that files keep the order of rows.
+        times = np.maximum.accumulate(np.maximum(times, self._newest[table]))
+        self._newest[table] = int(times[-1])
+        self._digests[table].update(rows)
+        self._tables[table].append(rows, times, self._epoch)

@@ -17,10 +17,16 @@ _HALF = np.uint64(32)
 
 
 @kernel
-def _widen(values, factor, words):  # type: ignore[no-untyped-def]
-    """Write ``value * factor`` as 128-bit little-endian words; values are NONE (as 0) or not negative."""
+def widen(values, factor, words):  # type: ignore[no-untyped-def]
+    """Write ``value * factor`` as 128-bit little-endian words; how many values are NONE (written as 0).
+
+    Others are not negative.
+    """
+    missing = 0
     f_low, f_high = np.uint64(factor) & _LOW, np.uint64(factor) >> _HALF
     for i in range(values.shape[0]):
+        if values[i] < 0:
+            missing += 1
         value = np.uint64(max(values[i], 0))
         v_low, v_high = value & _LOW, value >> _HALF
         low = v_low * f_low
@@ -28,6 +34,7 @@ def _widen(values, factor, words):  # type: ignore[no-untyped-def]
         other = v_low * f_high + (middle & _LOW)
         words[2 * i] = (other << _HALF) | (low & _LOW)
         words[2 * i + 1] = v_high * f_high + (middle >> _HALF) + (other >> _HALF)
+    return missing
 
 
 @kernel
@@ -68,10 +75,8 @@ def to_decimals(values: Int64Array, decimals: int) -> pa.Array:
     """Scaled integers as decimal128(38,18); NONE becomes null."""
     values = np.ascontiguousarray(values)
     words = np.empty(2 * len(values), dtype=np.uint64)
-    _widen(values, POWERS[DECIMALS - decimals], words)
-    missing = values == NONE
-    nulls = int(np.count_nonzero(missing))
-    validity = pa.py_buffer(np.packbits(~missing, bitorder="little")) if nulls else None
+    nulls = int(widen(values, POWERS[DECIMALS - decimals], words))
+    validity = pa.py_buffer(np.packbits(values != NONE, bitorder="little")) if nulls else None
     return pa.Array.from_buffers(PRICE, len(values), [validity, pa.py_buffer(words)], nulls)
 
 
@@ -116,4 +121,5 @@ def to_ladder(values: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], deci
 
 def nullable(values: Int64Array) -> pa.Array:
     """Integers as an Arrow int64 column; NONE becomes null."""
-    return pa.array(values, mask=values == NONE)
+    missing = values == NONE
+    return pa.array(values, mask=missing) if missing.any() else pa.array(values)

@@ -162,7 +162,7 @@ def chain_batches(
 
 
 def dataset_digest(dataset: Dataset) -> str:
-    """SHA-256 over the logical rows of all tables, read back from the files, in hex."""
+    """BLAKE3 over the logical rows of all tables, read back from the files, in hex."""
     digests = {}
     for chain in dataset.manifest.chains:
         for table in TABLES:

@@ -1,23 +1,20 @@
-"""SHA-256 over the logical rows of a table, whatever its batches and files."""
+"""BLAKE3 over the logical rows of a table, whatever its batches and files."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
+from blake3 import blake3
 
 Bytes = npt.NDArray[np.uint8]
 
 
 LEAF_ROWS = 65_536
+_VALID = np.ones(LEAF_ROWS, dtype=np.uint8)
 
 
 class TableDigest:
@@ -27,6 +24,7 @@ class TableDigest:
     hashed as runs of bytes: its validity, its lengths (texts and lists), its values (little-endian integers,
     16-byte decimals, UTF-8; nulls as zeros); no run mixes two kinds of bytes, so batches can't matter. Leaves
     are chained, each with the digest of all before it, so that a digest can be continued from 32 bytes.
+    BLAKE3, since every byte that is written passes through here: SHA-256 took as long as the book.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -60,7 +58,7 @@ class TableDigest:
     def hexdigest(self) -> str:
         """Digest of all rows so far, with names and types of the columns, in hex."""
         head = "".join(f"|{field.name}:{field.type}" for field in self._schema)
-        whole = hashlib.sha256(f"{self.rows}{head}|".encode())
+        whole = blake3(f"{self.rows}{head}|".encode())
         whole.update(self._leaf() if self.rows % LEAF_ROWS else self._chain)
         return whole.hexdigest()
 
@@ -73,18 +71,18 @@ class TableDigest:
 
     def _leaf(self) -> bytes:
         """The chain with the present leaf at its end."""
-        leaf = hashlib.sha256(self._chain)
+        leaf = blake3(self._chain)
         for run in (run for runs in self._runs for run in runs):
             leaf.update(run.digest())
         return leaf.digest()
 
-    def _new_runs(self) -> list[list[Hash]]:
-        return [[hashlib.sha256() for _ in range(_run_count(field.type))] for field in self._schema]
+    def _new_runs(self) -> list[list[blake3]]:
+        return [[blake3() for _ in range(_run_count(field.type))] for field in self._schema]
 
 
 def combine(digests: Mapping[str, str]) -> str:
     """One digest of several named ones, in the order of their names, in hex."""
-    whole = hashlib.sha256()
+    whole = blake3()
     for name in sorted(digests):
         whole.update(f"{name}={digests[name]}\n".encode())
     return whole.hexdigest()
@@ -106,16 +104,22 @@ def _parts(array: pa.Array) -> Iterator[Bytes]:
         for i in range(kind.num_fields):
             yield from _parts(pc.struct_field(array, [i]))
         return
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
-    yield valid.view(np.uint8)
+    yield _validity(array)
     if pa.types.is_string(kind):
-        yield from _text_parts(pc.fill_null(array, ""))
+        yield from _text_parts(pc.fill_null(array, "") if array.null_count else array)
     elif pa.types.is_list(kind):
         lengths = pc.fill_null(pc.list_value_length(array), 0)
         yield lengths.to_numpy(zero_copy_only=False).astype(np.int32).view(np.uint8)
         yield from _parts(array.flatten())
     else:
-        yield _fixed(array, valid)
+        yield _fixed(array)
+
+
+def _validity(array: pa.Array) -> Bytes:
+    if array.null_count:
+        told: Bytes = array.is_valid().to_numpy(zero_copy_only=False).view(np.uint8)
+        return told
+    return _VALID[: len(array)] if len(array) <= len(_VALID) else np.ones(len(array), dtype=np.uint8)
 
 
 def _text_parts(array: pa.Array) -> Iterator[Bytes]:
@@ -128,14 +132,11 @@ def _text_parts(array: pa.Array) -> Iterator[Bytes]:
         yield np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
 
 
-def _fixed(array: pa.Array, valid: npt.NDArray[np.bool_]) -> Bytes:
+def _fixed(array: pa.Array) -> Bytes:
+    if not len(array):
+        return np.zeros(0, dtype=np.uint8)
+    if array.null_count:
+        array = pc.fill_null(array, pa.scalar(0, pa.int64()).cast(array.type))
     width = array.type.bit_width // 8
     start, stop = array.offset * width, (array.offset + len(array)) * width
-    if len(array) == 0:
-        return np.zeros(0, dtype=np.uint8)
-    raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)[start:stop]
-    if valid.all():
-        return raw
-    cleared = raw.reshape(-1, width).copy()
-    cleared[~valid] = 0
-    return cleared.reshape(-1)
+    return np.frombuffer(array.buffers()[1], dtype=np.uint8)[start:stop]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from rlx_datapipe.store.files import publishing
 
 # Rows of tables with lists hold whole books: fewer of them make a row group of some 20 MB in memory.
 ROW_GROUP_ROWS = {"events": 131_072, "quotes": 131_072, "quality": 131_072, "books": 8_192, "keyframes": 64}
-# With one more row group a file stays below 100 MB.
-FULL_BYTES = 75_000_000
+# With two more row groups a file stays below 100 MB.
+FULL_BYTES = 60_000_000
 # Statistics serve to skip files: ids and times do, decimals never did (they cost a quarter of the speed).
 _STATISTICS = ("event_id", "from_event_id", "update_id", "origin_time", "received_time", "from_time")
 _DELTA_ENCODED = ("event_id", "origin_time", "received_time", "update_id", "trade_id")
@@ -29,7 +30,7 @@ class _AbandonedError(Exception):
 
 
 class PartFile:
-    """Takes rows in order; memory is bounded by one row group, and the bytes do not depend on batches.
+    """Takes rows in order; memory is bounded by two row groups, and the bytes do not depend on batches.
 
     Parameters
     ----------
@@ -41,12 +42,24 @@ class PartFile:
         Rows of a row group.
     adopt
         Whether the file may be there already, from an epoch that was cut off and is redone.
+    pool
+        One thread that writes a row group while the next is gathered; in turn if None.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, group_rows: int, *, adopt: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        group_rows: int,
+        *,
+        adopt: bool = False,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> None:
         self.path, self._group_rows = path, group_rows
         self.is_full = False
         """Whether it takes no more rows."""
+        self._pool = pool
+        self._in_writing: Future[None] | None = None
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._spilled = 0
@@ -56,7 +69,7 @@ class PartFile:
         with ExitStack() as begun:
             # The writer writes as soon as it is made; its error, too, leaves by way of `publishing`.
             self._temporary = begun.enter_context(publishing(path, adopt=adopt))
-            self._writer = begun.enter_context(_writer(self._temporary, schema))
+            self._writer = begun.enter_context(writer(self._temporary, schema))
             self._open = begun.pop_all()
 
     def append(self, rows: pa.Table) -> pa.Table:
@@ -69,7 +82,6 @@ class PartFile:
             self._measure(part)
             if self._waiting_rows == self._group_rows:
                 self._flush()
-                self.is_full = self._temporary.stat().st_size >= FULL_BYTES
         return rows
 
     def spill(self) -> int:
@@ -91,12 +103,16 @@ class PartFile:
 
         By then a run that goes on may write a file of the same name.
         """
+        with suppress(Exception):
+            self._settle()
         with suppress(_AbandonedError), self._open:
             raise _AbandonedError
 
     def close(self) -> None:
         """Write the rest and publish the file."""
         self._flush()
+        with self._or_unpublished():
+            self._settle()
         self._open.close()
 
     def statistics(self) -> dict[str, Any]:
@@ -109,12 +125,28 @@ class PartFile:
         }
 
     def _flush(self) -> None:
-        """Write what waits as one row group."""
-        if self._waiting:
-            rows = pa.concat_tables(self._waiting)
-            self._waiting, self._waiting_rows, self._spilled = [], 0, 0
-            with self._or_unpublished():
-                self._writer.write_table(rows, row_group_size=self._group_rows)
+        """Write what waits as one row group, once the one before it is written."""
+        if not self._waiting:
+            return
+        rows = pa.concat_tables(self._waiting)
+        self._waiting, self._waiting_rows, self._spilled = [], 0, 0
+        with self._or_unpublished():
+            self._settle()
+            # As large as it was before this row group: whether it is written by now must not matter.
+            self.is_full = self._temporary.stat().st_size >= FULL_BYTES
+            if self._pool is None:
+                self._write(rows)
+            else:
+                self._in_writing = self._pool.submit(self._write, rows)
+
+    def _write(self, rows: pa.Table) -> None:
+        self._writer.write_table(rows, row_group_size=self._group_rows)
+
+    def _settle(self) -> None:
+        """Wait for the row group that is being written; its error is raised here."""
+        if self._in_writing is not None:
+            in_writing, self._in_writing = self._in_writing, None
+            in_writing.result()
 
     @contextmanager
     def _or_unpublished(self) -> Iterator[None]:
@@ -156,7 +188,8 @@ def _moved_to_disk(waiting: list[pa.Table], path: Path) -> pa.Table:
         path.unlink(missing_ok=True)
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet file with the encodings that were chosen by measurement, see ``rlx bench write``."""
     names = schema.names
     return pq.ParquetWriter(
         path,

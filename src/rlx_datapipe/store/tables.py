@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,10 +38,14 @@ class ChainTable:
         Name of the table, a key of `SCHEMAS`.
     exchange, symbol
         The chain.
+    pool
+        One thread that writes while further rows are gathered; in turn if None.
     """
 
-    def __init__(self, dataset: Path, table: str, exchange: str, symbol: str) -> None:
-        self.table, self.exchange, self.symbol = table, exchange, symbol
+    def __init__(
+        self, dataset: Path, table: str, exchange: str, symbol: str, pool: ThreadPoolExecutor | None = None
+    ) -> None:
+        self.table, self.exchange, self.symbol, self._pool = table, exchange, symbol, pool
         self._folder = table_folder(dataset, table)
         self._part: PartFile | None = None
         self._day, self._number = 0, 1
@@ -54,9 +59,9 @@ class ChainTable:
         A file that has grown to its full size is followed by another. The name tells the epoch, so that a
         repeated epoch can't hide.
         """
-        days = times // NS_PER_DAY
-        for day in dict.fromkeys(days.tolist()):
-            start, stop = np.searchsorted(days, [day, day + 1])
+        one_day = times[0] // NS_PER_DAY == times[-1] // NS_PER_DAY
+        for day in np.unique((times[:1] if one_day else times) // NS_PER_DAY).tolist():
+            start, stop = np.searchsorted(times, [day * NS_PER_DAY, (day + 1) * NS_PER_DAY])
             rest = rows.slice(start, stop - start)
             while rest.num_rows:
                 rest = self._part_of(day, epoch).append(rest)
@@ -70,7 +75,11 @@ class ChainTable:
         self._day = day
         path = self._folder / self._name(day, epoch)
         self._part = PartFile(
-            path, SCHEMAS[self.table], ROW_GROUP_ROWS[self.table], adopt=epoch <= self.committed
+            path,
+            SCHEMAS[self.table],
+            ROW_GROUP_ROWS[self.table],
+            adopt=epoch <= self.committed,
+            pool=self._pool,
         )
         return self._part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,19 +17,19 @@ from typing import Any
 import msgspec
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.core.errors import DatapipeError, OptionError
+from rlx_datapipe.core.memory import peak_bytes
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
-from rlx_datapipe.ingestion.ingest import DataIngestion
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.watching import Progress, Watcher
-from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.store.checkpoints import CheckpointManager
 from rlx_datapipe.store.files import FileRecord, locked
 from rlx_datapipe.store.manifest import start_dataset
 
-_LIMIT_S = 1_800
+_LIMIT_S = 7_200
+_WARM_EVENTS = 20_000
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -78,7 +78,7 @@ def start(job: Job) -> dict[str, Any]:
         When the process failed.
     """
     job.began_s = time.perf_counter()
-    command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench_child"]
+    command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench.child"]
     given = msgspec.json.encode(job)
     done = subprocess.run(command, input=given, capture_output=True, timeout=_LIMIT_S, check=False)
     if job.kill_at and done.returncode == -signal.SIGKILL:
@@ -90,16 +90,35 @@ def start(job: Job) -> dict[str, Any]:
     return told
 
 
+def only_source(path: str | Path, settings: Settings) -> Source:
+    """The one chain that the files hold.
+
+    Raises
+    ------
+    OptionError
+        When they hold several.
+    """
+    found = find_sources([path], settings)
+    if len(found) > 1:
+        raise OptionError(
+            "a benchmark measures one symbol",
+            file=path,
+            found=f"{len(found)} symbols",
+            remedy="Give the files of one",
+        )
+    return found[0]
+
+
 def _run(job: Job) -> dict[str, Any]:
-    [source] = find_sources([job.source], job.settings)
     if not (job.kill_at or job.pass_at):
-        _warm(source, job.settings)
+        _warm(only_source(job.source, job.settings), job)
+    wall, cpu = time.perf_counter(), time.process_time()
+    source = only_source(job.source, job.settings)
     folder, instrument = Path(job.out), source.instrument
     start_dataset(folder, WRITER, job.settings, [f"{instrument.exchange}/{instrument.symbol}"], resume=True)
     provider = _Timed(folder, instrument.exchange, instrument.symbol)
     first_s: list[float] = []
     summary: dict[str, Any] = {}
-    wall, cpu = time.perf_counter(), time.process_time()
     with locked(folder), suppress(_PassedError):
         summary, _ = write_chain(source, folder, job.settings, Watcher(_watch(job, first_s)), provider)
     return {
@@ -107,9 +126,11 @@ def _run(job: Job) -> dict[str, Any]:
         "cpu_s": time.process_time() - cpu,
         "goes_on_s": first_s[0] - job.began_s,
         "passed_s": time.perf_counter() - job.began_s,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_rss_bytes": peak_bytes(),
         "events": summary.get("events", 0),
         "messages": sum(summary.get("messages", {}).values()),
+        "rows": summary.get("rows", {}),
+        "stages": summary.get("stages", {}),
         "save_wall_s": provider.wall_s,
         "save_cpu_s": provider.cpu_s,
         "save_bytes": provider.sizes,
@@ -128,12 +149,18 @@ def _watch(job: Job, first_s: list[float]) -> Callable[[Progress], None]:
     return told
 
 
-def _warm(source: Source, settings: Settings) -> None:
-    """Load the kernels, so that a short run is not measured by that."""
-    replayer = EventReplayer(source.instrument, source.rule, settings)
-    for _, batch in zip(range(4), DataIngestion(source, settings), strict=False):
-        for _ in replayer.replay(batch.events):
-            pass
+def _warm(source: Source, job: Job) -> None:
+    """Load the kernels of all stages by a first piece of the same run, so that none is measured by that."""
+
+    def told(progress: Progress) -> None:
+        if progress.events >= _WARM_EVENTS:
+            raise _PassedError
+
+    folder, instrument = Path(f"{job.out}-warm"), source.instrument
+    start_dataset(folder, WRITER, job.settings, [f"{instrument.exchange}/{instrument.symbol}"], resume=False)
+    with suppress(_PassedError):
+        write_chain(source, folder, job.settings, Watcher(told))
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

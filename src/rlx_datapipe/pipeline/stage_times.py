@@ -1,0 +1,62 @@
+"""Where the time of a run goes: seconds of each stage, in the thread that works on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+_END = object()
+
+
+class StageTimes:
+    """Sums up the seconds of each stage. A stage is measured by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Add what happens here to a stage."""
+        spent = self._spent.setdefault(stage, [0.0, 0.0])
+        wall_s, cpu_s = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            spent[0] += time.perf_counter() - wall_s
+            spent[1] += time.thread_time() - cpu_s
+
+    def taking(self, items: Iterator[Item], stage: str) -> Iterator[Item]:
+        """The same items; the making of each is added to a stage."""
+        while True:
+            with self.of(stage):
+                item = next(items, _END)
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]
+
+    def told(self) -> dict[str, dict[str, float]]:
+        """Stages in the order in which they began: ``wall_s`` and ``cpu_s`` of each."""
+        return {
+            stage: {"wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3)}
+            for stage, (wall_s, cpu_s) in self._spent.items()
+        }
+
+
+class WritingThread(ThreadPoolExecutor):
+    """One thread that writes; what it does is added to the stage ``write``."""
+
+    def __init__(self, times: StageTimes) -> None:
+        super().__init__(1, "rlx-write")
+        self._times = times
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As ever, but measured."""
+        return super().submit(self._measured, work, *args, **kwargs)
+
+    def _measured(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with self._times.of("write"):
+            return work(*args, **kwargs)

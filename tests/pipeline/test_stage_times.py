@@ -1,0 +1,49 @@
+"""Each stage is charged with its own time, whichever thread works on it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.pipeline.captures import SPOT, capture
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.stage_times import StageTimes, WritingThread
+
+
+def test_a_stage_is_charged_with_the_making_of_its_items_not_with_their_use() -> None:
+    times = StageTimes()
+
+    def made() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    for number in times.taking(made(), "making"):
+        time.sleep(0.05)
+        assert number < 3
+    spent = times.told()["making"]
+    assert 0.06 <= spent["wall_s"] < 0.15
+    assert spent["cpu_s"] < 0.03
+
+
+def test_what_the_writing_thread_does_is_told_and_its_errors_are_given_back() -> None:
+    times = StageTimes()
+    with WritingThread(times) as pool:
+        assert pool.submit(lambda: threading.current_thread().name).result().startswith("rlx-write")
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(lambda: 1 // 0).result()
+    assert list(times.told()) == ["write"]
+
+
+def test_a_run_tells_all_its_stages(tmp_path: Path) -> None:
+    source = capture(tmp_path / "capture.gz", SPOT)
+    for threads, stages in ((1, {"ingestion", "replay", "sink", "commit"}), (2, {"write"})):
+        settings = Settings(threads=threads)
+        [chain] = reconstruct(source, tmp_path / f"out-{threads}", settings)["chains"]
+        assert stages <= set(chain["stages"])
+        assert all(spent["wall_s"] >= 0 for spent in chain["stages"].values())
