@@ -341,7 +341,7 @@ def test_a_disk_that_is_full(limit: int, good: Path, tmp_path: Path) -> None:
     assert (said.status, said.out) == (2 if limit == 200 else 3, "")
     assert "can't be written (File too large)" in said.sentence()
     assert ("--resume" in said.sentence()) == (limit != 200)
-    assert rlx("inspect", tmp_path / "out").status == 2
+    assert rlx("inspect", tmp_path / "out").status == said.status
 
 
 # Options and settings that have no meaning.
@@ -488,13 +488,18 @@ def never_finish(copy: Path) -> None:
         (forget_the_writer, "is not a dataset"),
         (come_from_the_future, "was written by another version (found 99; expected 1)"),
         (spoil_the_chain, "is not a dataset"),
-        (never_finish, "interrupted"),
     ],
 )
 def test_a_damaged_dataset_says_so(
     change: Callable[[Path], None], told: str, dataset: Path, tmp_path: Path
 ) -> None:
     refused(rlx("inspect", broken(dataset, tmp_path, change), "--json"), told)
+
+
+def test_a_dataset_that_was_never_finished_can_be_gone_on_with(dataset: Path, tmp_path: Path) -> None:
+    said = rlx("inspect", broken(dataset, tmp_path, never_finish), "--json")
+    assert said.status == 3
+    assert "interrupted" in said.sentence()
 
 
 @pytest.mark.parametrize(

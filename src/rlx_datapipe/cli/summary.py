@@ -15,6 +15,7 @@ from rich.text import Text
 
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.period import time_text
+from rlx_datapipe.store.dataset import DAMAGED, GO_ON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +91,42 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
         where = escape(f"{result['dataset']}/quarantine")
         told = f"{_ODD} {result['quarantined']:,} messages could not be read: see {where}"
         screen.print(told, soft_wrap=True)
+
+
+def show_verified(result: dict[str, Any]) -> None:
+    """What `rlx inspect --deep` verified, what is damaged, and what to do then."""
+    screen, verified, problems = console(), result["verified"], result["problems"]
+    counted = f"{_plural(verified['files'], 'file')}, {_plural(verified['epochs'], 'epoch')}"
+    if not problems:
+        screen.print(f"verified {_GOOD} {counted}, {verified['bytes']:,} bytes: each is what was committed")
+        return
+    for problem in problems:
+        screen.print(Text.assemble(("damaged", "red"), f"  {problem}"), soft_wrap=True)
+    told = f"{_plural(len(problems), 'problem')} in {counted}: this dataset is not what was committed."
+    screen.print(f"verified [red]✗[/] {told}", soft_wrap=True)
+    screen.print(f"{DAMAGED}, then verify it again.", soft_wrap=True)
+
+
+def show_unfinished(result: dict[str, Any]) -> None:
+    """That symbols of a dataset are not finished, how far they are, and how to go on."""
+    unfinished = result["unfinished"]
+    if not unfinished:
+        return
+    screen = console()
+    count = len(unfinished) + len(result["chains"])
+    verb = "is" if len(unfinished) == 1 else "are"
+    told = f"{len(unfinished)} of {_plural(count, 'symbol')} {verb} unfinished, and not in what stands above:"
+    screen.print(Text(f"! {told}", style="yellow"), soft_wrap=True)
+    for one in unfinished:
+        came = f"{_plural(one['epochs'], 'epoch')} with {one['events']:,} events committed"
+        screen.print(
+            Text(f"  {one['chain']}: {came if one['epochs'] else 'nothing committed'}"), soft_wrap=True
+        )
+    screen.print(f"{GO_ON}.", soft_wrap=True)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def overview_table(chains: Sequence[dict[str, Any]]) -> Table:

@@ -148,7 +148,9 @@ class ProcessManager:
         wrong = [worker.outcome for worker in self._workers if isinstance(worker.outcome, DatapipeError)]
         if self._signals and wrong:
             raise StoppedError(
-                "was stopped; what is committed stands", file=self._folder, remedy="Go on with --resume"
+                "was stopped; what is committed stands",
+                file=self._folder,
+                remedy="Go on by the same command with --resume",
             )
         if len(wrong) > 1:
             kind = type(next((error for error in wrong if not isinstance(error, StoppedError)), wrong[0]))

@@ -194,4 +194,6 @@ class SymbolWorker:
 
 
 def _stopped(folder: Path) -> StoppedError:
-    return StoppedError("was stopped; what is committed stands", file=folder, remedy="Go on with --resume")
+    return StoppedError(
+        "was stopped; what is committed stands", file=folder, remedy="Go on by the same command with --resume"
+    )
