@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -14,8 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from tests.cli.door import Said, rlx, rlx_process
-from tests.pipeline.captures import SPOT, capture, lines_of
+from tests.pipeline.captures import SPOT, capture, lines_of, three_symbols
 
 from rlx_datapipe.pipeline.export import export
 from rlx_datapipe.simulation.capture_file import write_capture
@@ -170,6 +173,45 @@ def test_a_truncated_gzip_is_kept_as_far_as_it_is_whole(share: float, tmp_path: 
     rows = open_dataset(tmp_path / "out").quality.collect()
     [detail] = [row["detail"] for row in rows.to_dicts() if row["kind"] == "quarantine"]
     assert f"torn.gz, first at row {kept + 1}: gzip stream ends" in detail
+    [finding] = [one for one in result["findings"] if one["rule"] == "broken_source"]
+    assert (finding["measures"]["file"], finding["measures"]["row"]) == ("torn.gz", kept + 1)
+    loud = (
+        f"torn.gz breaks off at row {kept + 1:,} (gzip stream ends before its end marker): everything behind"
+    )
+    shown = [rlx("inspect", path) for path in (source, tmp_path / "out")]
+    shown.append(rlx("reconstruct", source, "--out", tmp_path / "again"))
+    shown.append(rlx("validate", tmp_path / "out", env={"COLUMNS": "80"}))
+    for one in shown:
+        assert loud in " ".join(one.out.split())
+    # The verdict is on what is there; the line before it says that there was more.
+    assert shown[-1].out.splitlines()[-2].startswith("! torn.gz breaks off at row")
+    assert re.search(r"^verdict  (pass|fail), \d+ warnings?$", shown[-1].out, re.MULTILINE)
+
+
+def test_of_many_symbols_the_one_that_breaks_off_is_told(tmp_path: Path) -> None:
+    sources = three_symbols(tmp_path, SHORT)
+    sources[1].write_bytes(sources[1].read_bytes()[:-3_000])
+    said = rlx("reconstruct", *sources, "--out", tmp_path / "out")
+    assert "! BINANCE ETHUSDT broken_source: ethusdt.gz breaks off at row" in said.out
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".xz"])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_break_is_known_by_its_reason(suffix: str, damage: str, tmp_path: Path) -> None:
+    pack = {
+        ".gz": gzip.compress,
+        ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+        ".xz": lzma.compress,
+    }
+    content = bytearray(pack[suffix](b"\n".join(lines_of(SHORT)) + b"\n"))
+    if damage == "cut":
+        del content[-200:]
+    else:
+        content[-200:-20] = b"\xff" * 180
+    source = tmp_path / f"torn{suffix}"
+    source.write_bytes(content)
+    [chain] = rlx("inspect", source, "--json").json()["chains"]
+    assert [one["rule"] for one in chain["findings"]] == ["broken_source"]
 
 
 TRADE = (
@@ -207,7 +249,7 @@ def test_a_line_of_garbage_goes_to_quarantine_and_the_rest_is_done(name: str, tm
     assert "raw" in reject or "raw_base64" in reject
     shown = rlx("reconstruct", source, "--out", tmp_path / "again")
     assert shown.status == 0
-    assert "1 messages could not be read" in shown.out
+    assert "1 message could not be read" in shown.out
     assert "Traceback" not in shown.out + shown.err
 
 

@@ -76,6 +76,9 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
     screen = console()
     if len(result["chains"]) > _DETAILED_MAX:
         screen.print(overview_table(result["chains"]))
+        for one in result["findings"]:
+            told = f"! {one['exchange']} {one['symbol']} {one['rule']}: {one['message']}"
+            screen.print(Text(told, style="yellow"), soft_wrap=True)
     else:
         for chain in result["chains"]:
             screen.print(chain_table(chain))
@@ -89,7 +92,8 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
         screen.print(f"{_ODD} {escape(sentence)}", soft_wrap=True)
     if result["quarantined"]:
         where = escape(f"{result['dataset']}/quarantine")
-        told = f"{_ODD} {result['quarantined']:,} messages could not be read: see {where}"
+        unread = _plural(result["quarantined"], "message")
+        told = f"{_ODD} {unread} could not be read: see {where}"
         screen.print(told, soft_wrap=True)
 
 
@@ -177,9 +181,13 @@ def chain_table(chain: dict[str, Any]) -> Table:
         mark = _GOOD if drift["samples"] == drift["exact"] else _ODD
         table.add_row("drift samples", f"{drift['samples']:,}", f"{mark} {drift['exact']:,} exact")
     _add_shares(table, chain)
+    _add_findings(table, chain)
+    return table
+
+
+def _add_findings(table: Table, chain: dict[str, Any]) -> None:
     for finding in chain.get("findings", []):
         table.add_row("alarm", "", Text(f"! {finding['rule']}: {finding['message']}", style="yellow"))
-    return table
 
 
 def _add_shares(table: Table, chain: dict[str, Any]) -> None:
@@ -210,6 +218,7 @@ def source_table(chain: dict[str, Any]) -> Table:
         table.add_row(name, f"{count:,}", "event rows")
     _add_times(table, chain)
     table.add_row("unreadable", f"{chain['quarantined']:,}", "messages")
+    _add_findings(table, chain)
     return table
 
 
@@ -260,7 +269,15 @@ def show_validation(report: ValidationReport) -> None:
     colour = "green" if report.verdict == "pass" else "red"
     warnings = sum(rule.verdict == "warn" for one in chains for rule in one.rules)
     told_warnings = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    for broken in _broken(report):
+        screen.print(Text(f"! {broken}", style="bold yellow"), soft_wrap=True)
     screen.print(f"verdict  [bold {colour}]{report.verdict}[/]{told_warnings}")
+
+
+def _broken(report: ValidationReport) -> list[str]:
+    """Sentences on files that break off, once each: no verdict on what is there speaks of what is not."""
+    told = [one.measures.get("broken", []) for one in report.findings if one.rule == "everything_read"]
+    return list(dict.fromkeys(sentence for sentences in told for sentence in sentences))
 
 
 def _difference(differing: dict[str, Any]) -> str:

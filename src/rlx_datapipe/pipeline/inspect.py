@@ -10,12 +10,14 @@ from typing import Any
 
 import polars as pl
 
+from rlx_datapipe.core.breaks import Break, breaks_off
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.ingest import ingest
 from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.pipeline.losses import broken_sources, findings_of
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.dataset import (
     Dataset,
@@ -40,8 +42,8 @@ def inspect(
     Of a dataset the ``digest`` is the BLAKE3 hash over its logical rows, read back from its files; of a
     recording each file's own SHA-256 is told. With ``deep`` a dataset's chain of commits and the bytes of
     every committed file are verified first: ``verified`` counts them, ``problems`` lists what is wrong, and
-    if anything is, nothing else is told. ``unfinished`` has the chains that the run which made the dataset did
-    not bring to their end, and how far they have come: the digest and all counts leave them out.
+    if anything is, nothing else is told. ``unfinished`` has the chains that the run which made the dataset
+    did not bring to their end, and how far they have come: the digest and all counts leave them out.
 
     Raises
     ------
@@ -86,9 +88,11 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
     chains = []
     for chain in dataset.manifest.chains:
         symbol = f"{chain.instrument.exchange}/{chain.instrument.symbol}"
+        broken = broken_sources(dataset.path, chain) if chain.summary.get("quarantined") else []
         chains.append(
             {
                 **chain.summary,
+                "findings": [*chain.summary.get("findings", []), *findings_of(broken)],
                 "tick_size": format(dataset.tick_size(symbol), "f"),
                 "price_decimals": chain.instrument.price_decimals,
                 "quantity_decimals": chain.instrument.quantity_decimals,
@@ -124,6 +128,7 @@ def _inspect_source(
     messages: Counter[str] = Counter()
     kinds, rejected = [0] * len(Kind), 0
     first, last, events, quotes = NONE, NONE, 0, 0
+    broken: list[Break] = []
     instrument = source.instrument
     for batch in ingest(source, settings):
         messages.update(batch.counts)
@@ -136,6 +141,9 @@ def _inspect_source(
         events += len(times)
         quotes += batch.quotes.shape[1]
         rejected += len(batch.rejects)
+        broken += [
+            Break(readable(one.file), one.row, one.reason) for one in batch.rejects if breaks_off(one.reason)
+        ]
         on_progress(
             Progress(instrument.exchange, instrument.symbol, batch.bytes_done, source.bytes_total, events)
         )
@@ -156,6 +164,7 @@ def _inspect_source(
         "first_time": first,
         "last_time": last,
         "quarantined": rejected,
+        "findings": findings_of(broken),
     }
 
 

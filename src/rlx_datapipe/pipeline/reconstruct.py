@@ -16,13 +16,14 @@ from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
 from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
+from rlx_datapipe.pipeline.losses import broken_sources, findings_of
 from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
-from rlx_datapipe.store.manifest import start_dataset
+from rlx_datapipe.store.manifest import read_manifest, start_dataset
 from rlx_datapipe.store.repair import repair_logs
 from rlx_datapipe.store.tables import create_tables, digest_name
 
@@ -63,9 +64,9 @@ def reconstruct(
     Returns
     -------
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
-    ``findings`` (alarms: drift and gaps beyond their thresholds), ``events_per_second``,
-    ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the same per chain in
-    ``chains``; ``repaired``, if a power cut left anything that had to be taken out.
+    ``findings`` (alarms: drift and gaps beyond their thresholds; files that break off),
+    ``events_per_second``, ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the
+    same per chain in ``chains``; ``repaired``, if a power cut left anything that had to be taken out.
 
     Raises
     ------
@@ -93,7 +94,8 @@ def reconstruct(
         watcher = Watcher(on_progress, check_place=check_place)
         written = _write(found, folder, settings, workers, watcher)
     digest = combine(_digests(found, [tables for _, tables in written]))
-    told = _summary(folder, [summary for summary, _ in written], digest, time.perf_counter() - started)
+    chains = [_with_losses(folder, summary) for summary, _ in written]
+    told = _summary(folder, chains, digest, time.perf_counter() - started)
     return {**told, "repaired": repaired} if repaired else told
 
 
@@ -106,6 +108,15 @@ def _write(
     done = ProcessManager(sources, folder, settings, workers, watcher.on_progress).run()
     count_findings([chain.summary for chain in done])
     return [(chain.summary, chain.digests) for chain in done]
+
+
+def _with_losses(folder: Path, summary: Summary) -> Summary:
+    """The summary of a chain with a finding for each of its files that breaks off."""
+    if not summary["quarantined"]:
+        return summary
+    chain = read_manifest(folder).chain(f"{summary['exchange']}/{summary['symbol']}")
+    broken = findings_of(broken_sources(folder, chain))
+    return {**summary, "findings": [*summary["findings"], *broken]}
 
 
 def _digests(sources: list[Source], tables: list[Digests]) -> Digests:
