@@ -116,8 +116,8 @@ SOURCES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "blank lines": (blank_lines, ("blank.txt", "no known format")),
     "empty folder": (empty_folder, ("folder", "empty folder", "Give a folder with recordings")),
     "garbage": (garbage, ("garbage.gz", "no known format", "expected lines '<receive time> <Binance JSON>'")),
-    "text": (text, ("notes.txt", "no known format", "--format")),
-    "another venue": (foreign_json, ("kraken.txt", "no known format")),
+    "text": (text, ("notes.txt", "no known format", "leave this file out")),
+    "another venue": (foreign_json, ("kraken.txt", "no known format", "--format")),
     "no Parquet": (not_parquet, ("rows.parquet",)),
 }
 
@@ -340,10 +340,16 @@ def not_empty(folder: Path) -> Path:
     return folder / "full"
 
 
+def raw_data(folder: Path) -> Path:
+    (folder / "raw").mkdir()
+    return capture(folder / "raw" / "btc.gz", SHORT).parent
+
+
 OUTPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a file": (file_in_the_way, "is not empty"),
     "below a file": (below_a_file, "can't be written"),
     "not empty": (not_empty, "is not empty"),
+    "the raw data": (raw_data, "is not empty"),
     "no file system": (lambda _: Path("/proc/rlx/dataset"), "can't be written"),
     "name too long": (lambda folder: folder / ("x" * 300), "can't be written (File name too long)"),
     "a per cent sign": (lambda folder: folder / "100%25", "Delta Lake takes the '%'"),
@@ -359,7 +365,30 @@ def test_an_output_that_can_not_be_written_is_refused(name: str, good: Path, tmp
     said = rlx("reconstruct", good, "--out", out)
     refused(said, str(out), told)
     assert "--out" in said.err
+    assert "elete" not in said.err
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_place_that_is_taken_is_refused_before_the_input_is_read(tmp_path: Path) -> None:
+    refused(rlx("reconstruct", garbage(tmp_path), "--out", not_empty(tmp_path)), "is not empty")
+
+
+def test_a_note_in_a_folder_of_recordings_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    capture(tmp_path / "in" / "btc.gz", SHORT)
+    (tmp_path / "in" / "README.md").write_text("# Recordings\n")
+    for command in (["inspect"], ["reconstruct", "--out", str(tmp_path / "in" / "out")]):
+        said = rlx(*command, tmp_path / "in")
+        assert said.status == 0, said.err
+        assert f"ignored: {tmp_path}/in/README.md is no recording" in said.err
+    # The dataset lies in the folder of its source: going on does not take it for one.
+    again = rlx("reconstruct", tmp_path / "in", "--out", tmp_path / "in" / "out", "--resume")
+    assert again.status == 0, again.err
+
+
+def test_one_dataset_at_a_time(dataset: Path) -> None:
+    refused(rlx("inspect", dataset, dataset), "a dataset is inspected alone")
+    refused(rlx("inspect", dataset.parent), "is no dataset but holds", str(dataset))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -138,6 +138,7 @@ def test_an_interrupt_says_what_is_left(tmp_path: Path) -> None:
     assert err.splitlines()[-1].endswith(
         "was stopped; what is committed stands. Go on by the same command with --resume"
     )
+    assert "stopping: each symbol is brought to the end of its epoch; Ctrl-C again" in err
     assert "Traceback" not in err
     assert rlx("inspect", tmp_path / "out").status == 3
     assert not list((tmp_path / "out").rglob("*.partial"))

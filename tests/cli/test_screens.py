@@ -196,8 +196,48 @@ def test_a_stop_at_any_moment_is_told_alike(late_s: float, tmp_path: Path) -> No
         out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert err.splitlines()[-1].startswith("rlx: stopped; ")
+    assert "--resume" not in err
     assert "Aborted" not in err
     assert out == ""
+    assert not list(tmp_path.iterdir()), "a stopped demo does not stand in the way of the next"
+
+
+def test_a_killed_demo_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    command: list[str | Path] = [RLX, "demo", "--out", tmp_path / "demo", "--duration-s", "5"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith(b"reconstructing"):
+            assert process.poll() is None
+        process.kill()
+    assert list(tmp_path.iterdir())
+    assert rlx("demo", "--out", tmp_path / "demo", "--duration-s", "2", "--json").status == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    before = sorted((tmp_path / "demo").rglob("*"))
+    said = rlx("demo", "--out", tmp_path / "demo", "--duration-s", "2")
+    assert (said.status, "is not empty" in said.sentence()) == (2, True)
+    assert sorted((tmp_path / "demo").rglob("*")) == before
+
+
+def test_a_stop_before_any_worker_is_told_like_any_other(two: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        options: list[str | Path] = ["reconstruct", two / "btc.gz", "--out", two / "never", "--json"]
+        code = (
+            "import os, sys, time\nfrom rlx_datapipe.cli.main import main\n"
+            "from rlx_datapipe.pipeline import reconstruct\n"
+            f"def stopped(*_, **__):\n    os.kill(os.getpid(), {int(number)})\n    time.sleep(9)\n"
+            "reconstruct.find_sources = stopped\nmain(sys.argv[1:])"
+        )
+        done = subprocess.run(
+            [RLX.with_name("python"), "-c", code, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.splitlines()[-1].startswith(
+            "rlx: stopped; what is committed stands. Go on by the same"
+        )
 
 
 @pytest.mark.parametrize(

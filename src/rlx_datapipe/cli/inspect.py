@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rlx_datapipe.cli.progress import progress_bar
-from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, settings_from
+from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say, settings_from
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_STOPPED, EXIT_VERDICT_FAILED
 
 
@@ -28,7 +28,7 @@ def inspect(paths: tuple[str, ...], deep: bool, config: Path | None, as_json: bo
     from rlx_datapipe.pipeline.inspect import inspect as run
 
     with progress_bar() as on_progress:
-        result = run(paths, settings_from(config), deep=deep, on_progress=on_progress)
+        result = run(paths, settings_from(config), deep=deep, on_progress=on_progress, on_notice=say)
     if as_json:
         give(result)
     else:

@@ -85,7 +85,13 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
     memory_mb = result["peak_memory_bytes"] / 1e6
     rate = f" ({result['events_per_second']:,} events/s)" if with_rate else ""
     took = f"{result['elapsed_seconds']:.1f} s{rate}, peak memory {memory_mb:,.0f} MB"
-    screen.print(f"{result['events']:,} events in {took}")
+    before = result["resumed_events"]
+    for chain in result["chains"]:
+        _show_course(screen, chain)
+    if before == result["events"]:
+        screen.print(f"{before:,} events, all of them there before: nothing was left to do")
+    else:
+        screen.print(f"{result['events'] - before:,} {'more ' if before else ''}events in {took}")
     screen.print(f"digest   {result['digest']}", soft_wrap=True)
     screen.print(f"dataset  {result['dataset']}", markup=False, soft_wrap=True)
     for sentence in result.get("repaired", []):
@@ -131,6 +137,20 @@ def show_unfinished(result: dict[str, Any]) -> None:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _show_course(screen: Console, chain: dict[str, Any]) -> None:
+    """How the writing of a chain went: where it went on, how often its process died."""
+    name, epoch = f"{chain['exchange']} {chain['symbol']}", chain["resumed_from_epoch"]
+    if chain["was_complete"]:
+        screen.print(Text(f"{name} was complete already"), soft_wrap=True)
+    elif epoch is not None:
+        there = f"{chain['resumed_events']:,} events were there"
+        screen.print(Text(f"{name} went on behind epoch {epoch} ({there})"), soft_wrap=True)
+    if restarts := chain["restarts"]:
+        reasons = ", ".join(dict.fromkeys(restarts))
+        told = f"! {name}: its process was started again {_plural(len(restarts), 'time')}, for it {reasons}"
+        screen.print(Text(told, style="yellow"), soft_wrap=True)
 
 
 def overview_table(chains: Sequence[dict[str, Any]]) -> Table:

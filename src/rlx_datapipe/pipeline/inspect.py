@@ -36,6 +36,7 @@ def inspect(
     *,
     deep: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Counts, time range, quality and digest of a dataset, or of recordings.
 
@@ -60,7 +61,10 @@ def inspect(
         found = ", ".join(readable(str(path)) for path in given)
         raise OptionError("a dataset is inspected alone", found=found, remedy="Give one dataset at a time")
     settings = settings or Settings()
-    sources = find_sources(given, settings)
+    ignored: list[Path] = []
+    sources = find_sources(given, settings, on_ignored=ignored.append)
+    for path in ignored:
+        on_notice(f"ignored: {readable(str(path))} is no recording")
     return {
         "kind": "recording",
         "chains": [_inspect_source(source, given, settings, on_progress) for source in sources],

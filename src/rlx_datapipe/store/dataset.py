@@ -72,7 +72,7 @@ class Dataset:
         return Decimal(instrument.price_step).scaleb(-instrument.price_decimals)
 
     def __repr__(self) -> str:
-        chains = ", ".join(chain_name(chain) for chain in self.manifest.chains)
+        chains = ", ".join(chain_name(chain.instrument) for chain in self.manifest.chains)
         missing = ", ".join(self.manifest.unfinished)
         return f"<Dataset {self.path}: {chains}{'; unfinished, not in it: ' + missing if missing else ''}>"
 

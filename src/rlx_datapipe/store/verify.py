@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.store.commits import Commit, compare_logs, read_commits, verify_files
 from rlx_datapipe.store.files import FileRecord
 from rlx_datapipe.store.manifest import ChainManifest, Manifest
@@ -30,7 +31,7 @@ def verify_dataset(
     ``on_bytes`` is called behind each file with the chain, EXCHANGE/SYMBOL, and its bytes read and in all.
     """
     verified = Verified()
-    finished = {chain_name(chain): chain for chain in manifest.chains}
+    finished = {chain_name(chain.instrument): chain for chain in manifest.chains}
     for name in dict.fromkeys([*finished, *manifest.unfinished]):
         try:
             commits = read_commits(path, *name.split("/", 1))
@@ -63,9 +64,9 @@ def _log_problems(path: Path, chain: ChainManifest | None, commits: list[Commit]
         return [str(error)]
 
 
-def chain_name(chain: ChainManifest) -> str:
+def chain_name(instrument: Instrument) -> str:
     """EXCHANGE/SYMBOL of a chain."""
-    return f"{chain.instrument.exchange}/{chain.instrument.symbol}"
+    return f"{instrument.exchange}/{instrument.symbol}"
 
 
 def chain_problems(path: Path, chain: ChainManifest) -> list[str]:
@@ -74,7 +75,7 @@ def chain_problems(path: Path, chain: ChainManifest) -> list[str]:
     commits = read_commits(path, instrument.exchange, instrument.symbol)
     if not commits or not commits[-1].is_last:
         newest = f"the newest here is epoch {commits[-1].epoch}" if commits else "there is none"
-        return [f"{chain_name(chain)}: the last commit is missing ({newest})"]
+        return [f"{chain_name(instrument)}: the last commit is missing ({newest})"]
     return compare_logs(path, commits)
 
 
