@@ -454,7 +454,8 @@ def test_bad_settings_are_refused(name: str, good: Path, tmp_path: Path) -> None
 def test_settings_from_elsewhere_are_checked_too(good: Path, tmp_path: Path) -> None:
     reconstruct: list[str | Path] = ["reconstruct", good, "--out", tmp_path / "out"]
     refused(rlx(*reconstruct, "--config", tmp_path / "none.toml"), "none.toml", "can't read the settings")
-    refused(rlx(*reconstruct, env={"RLX_BATCH_ROWS": "many"}), "batch_rows", "Known settings")
+    refused(rlx(*reconstruct, env={"RLX_BATCH_ROWS": "many"}), "RLX_BATCH_ROWS", "batch_rows", "found many")
+    refused(rlx(*reconstruct, env={"RLX_BOOK_LEVELS": "5"}), "RLX_BOOK_LEVELS", "mean RLX_BOOKS_LEVELS?")
     refused(rlx(*reconstruct, "--threads", "0"), "threads")
     refused(rlx(*reconstruct, "--price-decimals", "19"), "scale out of range", "0 to 18")
     refused(rlx(*reconstruct, "--quantity-decimals", "-1"), "scale out of range")

@@ -65,7 +65,8 @@ class Manifest(msgspec.Struct, frozen=True):
         if symbol is None:
             if len(self.chains) == 1:
                 return self.chains[0]
-            raise DatasetError("several symbols here", found=held, remedy="Name one with --symbol")
+            remedy = "Name one of them (--symbol; symbol= in Python)"
+            raise DatasetError("several symbols here", found=held, remedy=remedy)
         matches = [chain for chain in self.chains if symbol in _names(chain.instrument)] or [
             chain for chain in self.chains if any(same_symbol(symbol, n) for n in _names(chain.instrument))
         ]
