@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import signal
@@ -10,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.cli.door import RLX, rlx, rlx_process
 from tests.cli.test_door import in_terminal
 from tests.pipeline.captures import SPOT, capture, three_symbols
 
 import picture
+from rlx_datapipe.cli.summary import overview_table
 from rlx_datapipe.simulation.config import MarketConfig
 
 NARROW = {"COLUMNS": "80"}
@@ -150,6 +153,22 @@ def test_differences_stand_under_their_chain(two: Path) -> None:
     assert re.search(r"^verdict  (pass|fail)(, \d+ warnings?)?$", second, re.MULTILINE)
 
 
+def test_chains_of_two_markets_have_a_line_each_at_80_columns() -> None:
+    counts = dict.fromkeys(("crossed", "late", "quarantined"), 0)
+    chains = [
+        {"exchange": exchange, "symbol": "BTCUSDT", "events": 123_456_789, "gaps": gaps, **counts}
+        | {"events_by_type": {"TRADE": 2_345_678}, "drift": {"samples": 1_234, "exact": 1_234}}
+        for exchange, gaps in (("BINANCE", 0), ("BINANCE_FUTURES", 2), ("BINANCE_DELIVERY", 0))
+    ]
+    screen = Console(width=80, record=True, file=io.StringIO())
+    screen.print(overview_table(chains))
+    head, *lines, caption = screen.export_text().splitlines()
+    assert head.split() == ["symbol", "events", "trades", "gaps", "drift", "samples"]
+    assert [line.split()[-1] for line in lines] == ["✓", "!", "✓"]
+    assert [" ".join(line.split()[:2]) for line in lines][1] == "BINANCE_FUTURES BTCUSDT"
+    assert caption.strip() == "no symbol with any crossed or late or quarantined"
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_bar_fits(columns: int, two: Path) -> None:
     out = two / f"bar-{columns}"
@@ -261,5 +280,5 @@ def test_many_symbols_share_a_table_and_each_shows_how_far_it_is(tmp_path: Path)
     drawn, _, summary = plain.rpartition("left")
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
         assert re.search(rf"{symbol} ━+ +\d+ %", drawn)
-        [line] = [line for line in summary.splitlines() if line.startswith(f" {symbol} ")]
+        [line] = [line for line in summary.splitlines() if line.startswith(f"{symbol} ")]
         assert line.rstrip().endswith("✓")

@@ -108,7 +108,9 @@ def test_changed_input_is_refused_by_its_name(source: Path, cut: Path, tmp_path:
 def test_changed_settings_are_refused(source: Path, cut: Path) -> None:
     before = contents(cut)
     for change in ({"books_levels": 5}, {"epoch_events": 900}, {"batch_rows": 300}):
-        with pytest.raises(DatasetError, match="was begun with other settings"):
+        [(name, value)] = change.items()
+        told = rf"was begun with other settings \(found {name} = {value}; expected {name} = "
+        with pytest.raises(DatasetError, match=told):
             resume(source, cut, msgspec.structs.replace(SETTINGS, **change))
     assert contents(cut) == before
 

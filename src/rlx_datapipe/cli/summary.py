@@ -155,10 +155,16 @@ def _show_course(screen: Console, chain: dict[str, Any]) -> None:
 
 def overview_table(chains: Sequence[dict[str, Any]]) -> Table:
     """Several chains, a line each: how much there is, and what is not perfect."""
-    faults = ("gaps", "crossed", "late", "quarantined")
+    all_faults = ("gaps", "crossed", "late", "quarantined")
+    # A column of noughts is a sentence below instead: names and counts have the room.
+    faults = [name for name in all_faults if any(chain[name] for chain in chains)]
+    clean = [name for name in all_faults if name not in faults]
     exchanges = {chain["exchange"] for chain in chains}
     title = Text(exchanges.pop(), style="bold") if len(exchanges) == 1 else None
-    table = Table(title=title, title_justify="left", box=None, header_style="dim")
+    caption = Text(f"no symbol with any {' or '.join(clean)}", style="dim")
+    table = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 1, 0, 0))
+    if clean:
+        table.caption, table.caption_justify = caption, "left"
     table.add_column("symbol", overflow="fold")
     for name in ("events", "trades", *faults, "drift samples"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -168,6 +168,16 @@ def _from_environment(environment: Mapping[str, str], names: set[str]) -> dict[s
     return found
 
 
+def differing(one: Settings, other: Settings) -> list[str]:
+    """Settings in which two differ so that a dataset of the one can't be gone on with by the other.
+
+    The size of batches is among them: it changes no row, but an epoch ends with a batch.
+    """
+    free = set(_NO_MATTER) - {"batch_rows"}
+    names = [field.name for field in msgspec.structs.fields(Settings) if field.name not in free]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
+
+
 def load_settings(
     file: Path | None, environment: Mapping[str, str], given: Mapping[str, Any] | None = None
 ) -> Settings:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.config import Settings, differing
+from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import Source, find_sources
@@ -21,7 +21,7 @@ from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
-from rlx_datapipe.store.manifest import require_place, start_dataset
+from rlx_datapipe.store.manifest import is_dataset, read_manifest, require_place, start_dataset
 from rlx_datapipe.store.repair import repair_logs
 from rlx_datapipe.store.tables import create_tables, digest_name
 from rlx_datapipe.store.verify import chain_name
@@ -82,7 +82,7 @@ def reconstruct(
         raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
     require_handles()
     settings, folder = settings or Settings(), Path(out)
-    require_place(folder, resume=resume)  # first what costs nothing: input may take minutes
+    _require_place(folder, settings, resume=resume)  # first what costs nothing: input may take minutes
     started = time.perf_counter()
     found = find_sources(
         [sources] if isinstance(sources, str | Path) else sources,
@@ -97,6 +97,24 @@ def reconstruct(
     planned = [chain_name(source.instrument) for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
     return _fill(found, folder, settings, workers, on_progress, on_notice, started)
+
+
+def _require_place(folder: Path, settings: Settings, *, resume: bool) -> None:
+    """See that a dataset may be begun there, or gone on with by these settings."""
+    require_place(folder, resume=resume)
+    if not is_dataset(folder):
+        return
+    begun = read_manifest(folder).settings
+    if names := differing(begun, settings):
+        was = ", ".join(f"{name} = {getattr(begun, name)}" for name in names)
+        now = ", ".join(f"{name} = {getattr(settings, name)}" for name in names)
+        raise DatasetError(
+            "was begun with other settings",
+            file=folder,
+            found=now,
+            expected=was,
+            remedy="Resume with those (see rlx.json), or reconstruct in a new folder",
+        )
 
 
 def _fill(
