@@ -160,7 +160,9 @@ class ProcessManager:
             )
         if len(wrong) > 1:
             kind = type(next((error for error in wrong if not isinstance(error, StoppedError)), wrong[0]))
-            said = "; ".join(str(error) for error in wrong)
+            # One cause that struck all, such as a full disk, is told once.
+            is_one = len({error.what for error in wrong}) == 1
+            said = str(wrong[0]) if is_one else "; ".join(str(error) for error in wrong)
             raise kind(f"{len(wrong)} of {len(self._workers)} symbols were not finished: {said}")
         if wrong:
             raise wrong[0]
