@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -14,8 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from tests.cli.door import Said, rlx, rlx_process
-from tests.pipeline.captures import SPOT, capture, lines_of
+from tests.pipeline.captures import SPOT, capture, lines_of, three_symbols
 
 from rlx_datapipe.pipeline.export import export
 from rlx_datapipe.simulation.capture_file import write_capture
@@ -113,8 +116,8 @@ SOURCES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "blank lines": (blank_lines, ("blank.txt", "no known format")),
     "empty folder": (empty_folder, ("folder", "empty folder", "Give a folder with recordings")),
     "garbage": (garbage, ("garbage.gz", "no known format", "expected lines '<receive time> <Binance JSON>'")),
-    "text": (text, ("notes.txt", "no known format", "--format")),
-    "another venue": (foreign_json, ("kraken.txt", "no known format")),
+    "text": (text, ("notes.txt", "no known format", "leave this file out")),
+    "another venue": (foreign_json, ("kraken.txt", "no known format", "--format")),
     "no Parquet": (not_parquet, ("rows.parquet",)),
 }
 
@@ -170,6 +173,45 @@ def test_a_truncated_gzip_is_kept_as_far_as_it_is_whole(share: float, tmp_path: 
     rows = open_dataset(tmp_path / "out").quality.collect()
     [detail] = [row["detail"] for row in rows.to_dicts() if row["kind"] == "quarantine"]
     assert f"torn.gz, first at row {kept + 1}: gzip stream ends" in detail
+    [finding] = [one for one in result["findings"] if one["rule"] == "broken_source"]
+    assert (finding["measures"]["file"], finding["measures"]["row"]) == ("torn.gz", kept + 1)
+    loud = (
+        f"torn.gz breaks off at row {kept + 1:,} (gzip stream ends before its end marker): everything behind"
+    )
+    shown = [rlx("inspect", path) for path in (source, tmp_path / "out")]
+    shown.append(rlx("reconstruct", source, "--out", tmp_path / "again"))
+    shown.append(rlx("validate", tmp_path / "out", env={"COLUMNS": "80"}))
+    for one in shown:
+        assert loud in " ".join(one.out.split())
+    # The verdict is on what is there; the line before it says that there was more.
+    assert shown[-1].out.splitlines()[-2].startswith("! torn.gz breaks off at row")
+    assert re.search(r"^verdict  (pass|fail), \d+ warnings?$", shown[-1].out, re.MULTILINE)
+
+
+def test_of_many_symbols_the_one_that_breaks_off_is_told(tmp_path: Path) -> None:
+    sources = three_symbols(tmp_path, SHORT)
+    sources[1].write_bytes(sources[1].read_bytes()[:-3_000])
+    said = rlx("reconstruct", *sources, "--out", tmp_path / "out")
+    assert "! BINANCE ETHUSDT broken_source: ethusdt.gz breaks off at row" in said.out
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".xz"])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_break_is_known_by_its_reason(suffix: str, damage: str, tmp_path: Path) -> None:
+    pack = {
+        ".gz": gzip.compress,
+        ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+        ".xz": lzma.compress,
+    }
+    content = bytearray(pack[suffix](b"\n".join(lines_of(SHORT)) + b"\n"))
+    if damage == "cut":
+        del content[-200:]
+    else:
+        content[-200:-20] = b"\xff" * 180
+    source = tmp_path / f"torn{suffix}"
+    source.write_bytes(content)
+    [chain] = rlx("inspect", source, "--json").json()["chains"]
+    assert [one["rule"] for one in chain["findings"]] == ["broken_source"]
 
 
 TRADE = (
@@ -207,7 +249,7 @@ def test_a_line_of_garbage_goes_to_quarantine_and_the_rest_is_done(name: str, tm
     assert "raw" in reject or "raw_base64" in reject
     shown = rlx("reconstruct", source, "--out", tmp_path / "again")
     assert shown.status == 0
-    assert "1 messages could not be read" in shown.out
+    assert "1 message could not be read" in shown.out
     assert "Traceback" not in shown.out + shown.err
 
 
@@ -298,10 +340,16 @@ def not_empty(folder: Path) -> Path:
     return folder / "full"
 
 
+def raw_data(folder: Path) -> Path:
+    (folder / "raw").mkdir()
+    return capture(folder / "raw" / "btc.gz", SHORT).parent
+
+
 OUTPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a file": (file_in_the_way, "is not empty"),
     "below a file": (below_a_file, "can't be written"),
     "not empty": (not_empty, "is not empty"),
+    "the raw data": (raw_data, "is not empty"),
     "no file system": (lambda _: Path("/proc/rlx/dataset"), "can't be written"),
     "name too long": (lambda folder: folder / ("x" * 300), "can't be written (File name too long)"),
     "a per cent sign": (lambda folder: folder / "100%25", "Delta Lake takes the '%'"),
@@ -317,7 +365,30 @@ def test_an_output_that_can_not_be_written_is_refused(name: str, good: Path, tmp
     said = rlx("reconstruct", good, "--out", out)
     refused(said, str(out), told)
     assert "--out" in said.err
+    assert "elete" not in said.err
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_place_that_is_taken_is_refused_before_the_input_is_read(tmp_path: Path) -> None:
+    refused(rlx("reconstruct", garbage(tmp_path), "--out", not_empty(tmp_path)), "is not empty")
+
+
+def test_a_note_in_a_folder_of_recordings_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    capture(tmp_path / "in" / "btc.gz", SHORT)
+    (tmp_path / "in" / "README.md").write_text("# Recordings\n")
+    for command in (["inspect"], ["reconstruct", "--out", str(tmp_path / "in" / "out")]):
+        said = rlx(*command, tmp_path / "in")
+        assert said.status == 0, said.err
+        assert f"ignored: {tmp_path}/in/README.md is no recording" in said.err
+    # The dataset lies in the folder of its source: going on does not take it for one.
+    again = rlx("reconstruct", tmp_path / "in", "--out", tmp_path / "in" / "out", "--resume")
+    assert again.status == 0, again.err
+
+
+def test_one_dataset_at_a_time(dataset: Path) -> None:
+    refused(rlx("inspect", dataset, dataset), "a dataset is inspected alone")
+    refused(rlx("inspect", dataset.parent), "is no dataset but holds", str(dataset))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -341,7 +412,7 @@ def test_a_disk_that_is_full(limit: int, good: Path, tmp_path: Path) -> None:
     assert (said.status, said.out) == (2 if limit == 200 else 3, "")
     assert "can't be written (File too large)" in said.sentence()
     assert ("--resume" in said.sentence()) == (limit != 200)
-    assert rlx("inspect", tmp_path / "out").status == 2
+    assert rlx("inspect", tmp_path / "out").status == said.status
 
 
 # Options and settings that have no meaning.
@@ -383,7 +454,8 @@ def test_bad_settings_are_refused(name: str, good: Path, tmp_path: Path) -> None
 def test_settings_from_elsewhere_are_checked_too(good: Path, tmp_path: Path) -> None:
     reconstruct: list[str | Path] = ["reconstruct", good, "--out", tmp_path / "out"]
     refused(rlx(*reconstruct, "--config", tmp_path / "none.toml"), "none.toml", "can't read the settings")
-    refused(rlx(*reconstruct, env={"RLX_BATCH_ROWS": "many"}), "batch_rows", "Known settings")
+    refused(rlx(*reconstruct, env={"RLX_BATCH_ROWS": "many"}), "RLX_BATCH_ROWS", "batch_rows", "found many")
+    refused(rlx(*reconstruct, env={"RLX_BOOK_LEVELS": "5"}), "RLX_BOOK_LEVELS", "mean RLX_BOOKS_LEVELS?")
     refused(rlx(*reconstruct, "--threads", "0"), "threads")
     refused(rlx(*reconstruct, "--price-decimals", "19"), "scale out of range", "0 to 18")
     refused(rlx(*reconstruct, "--quantity-decimals", "-1"), "scale out of range")
@@ -488,13 +560,18 @@ def never_finish(copy: Path) -> None:
         (forget_the_writer, "is not a dataset"),
         (come_from_the_future, "was written by another version (found 99; expected 1)"),
         (spoil_the_chain, "is not a dataset"),
-        (never_finish, "interrupted"),
     ],
 )
 def test_a_damaged_dataset_says_so(
     change: Callable[[Path], None], told: str, dataset: Path, tmp_path: Path
 ) -> None:
     refused(rlx("inspect", broken(dataset, tmp_path, change), "--json"), told)
+
+
+def test_a_dataset_that_was_never_finished_can_be_gone_on_with(dataset: Path, tmp_path: Path) -> None:
+    said = rlx("inspect", broken(dataset, tmp_path, never_finish), "--json")
+    assert said.status == 3
+    assert "interrupted" in said.sentence()
 
 
 @pytest.mark.parametrize(

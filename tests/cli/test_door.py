@@ -135,9 +135,12 @@ def test_an_interrupt_says_what_is_left(tmp_path: Path) -> None:
     assert process.returncode == 3
     assert out == ""
     assert err.splitlines()[-1].startswith("rlx: ")
-    assert err.splitlines()[-1].endswith("was stopped; what is committed stands. Go on with --resume")
+    assert err.splitlines()[-1].endswith(
+        "was stopped; what is committed stands. Go on by the same command with --resume"
+    )
+    assert "stopping: each symbol is brought to the end of its epoch; Ctrl-C again" in err
     assert "Traceback" not in err
-    assert rlx("inspect", tmp_path / "out").status == 2
+    assert rlx("inspect", tmp_path / "out").status == 3
     assert not list((tmp_path / "out").rglob("*.partial"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import signal
@@ -10,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.cli.door import RLX, rlx, rlx_process
 from tests.cli.test_door import in_terminal
 from tests.pipeline.captures import SPOT, capture, three_symbols
 
 import picture
+from rlx_datapipe.cli.summary import overview_table
 from rlx_datapipe.simulation.config import MarketConfig
 
 NARROW = {"COLUMNS": "80"}
@@ -150,6 +153,22 @@ def test_differences_stand_under_their_chain(two: Path) -> None:
     assert re.search(r"^verdict  (pass|fail)(, \d+ warnings?)?$", second, re.MULTILINE)
 
 
+def test_chains_of_two_markets_have_a_line_each_at_80_columns() -> None:
+    counts = dict.fromkeys(("crossed", "late", "quarantined"), 0)
+    chains = [
+        {"exchange": exchange, "symbol": "BTCUSDT", "events": 123_456_789, "gaps": gaps, **counts}
+        | {"events_by_type": {"TRADE": 2_345_678}, "drift": {"samples": 1_234, "exact": 1_234}}
+        for exchange, gaps in (("BINANCE", 0), ("BINANCE_FUTURES", 2), ("BINANCE_DELIVERY", 0))
+    ]
+    screen = Console(width=80, record=True, file=io.StringIO())
+    screen.print(overview_table(chains))
+    head, *lines, caption = screen.export_text().splitlines()
+    assert head.split() == ["symbol", "events", "trades", "gaps", "drift", "samples"]
+    assert [line.split()[-1] for line in lines] == ["✓", "!", "✓"]
+    assert [" ".join(line.split()[:2]) for line in lines][1] == "BINANCE_FUTURES BTCUSDT"
+    assert caption.strip() == "no symbol with any crossed or late or quarantined"
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_bar_fits(columns: int, two: Path) -> None:
     out = two / f"bar-{columns}"
@@ -196,8 +215,48 @@ def test_a_stop_at_any_moment_is_told_alike(late_s: float, tmp_path: Path) -> No
         out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert err.splitlines()[-1].startswith("rlx: stopped; ")
+    assert "--resume" not in err
     assert "Aborted" not in err
     assert out == ""
+    assert not list(tmp_path.iterdir()), "a stopped demo does not stand in the way of the next"
+
+
+def test_a_killed_demo_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    command: list[str | Path] = [RLX, "demo", "--out", tmp_path / "demo", "--duration-s", "5"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith(b"reconstructing"):
+            assert process.poll() is None
+        process.kill()
+    assert list(tmp_path.iterdir())
+    assert rlx("demo", "--out", tmp_path / "demo", "--duration-s", "2", "--json").status == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    before = sorted((tmp_path / "demo").rglob("*"))
+    said = rlx("demo", "--out", tmp_path / "demo", "--duration-s", "2")
+    assert (said.status, "is not empty" in said.sentence()) == (2, True)
+    assert sorted((tmp_path / "demo").rglob("*")) == before
+
+
+def test_a_stop_before_any_worker_is_told_like_any_other(two: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        options: list[str | Path] = ["reconstruct", two / "btc.gz", "--out", two / "never", "--json"]
+        code = (
+            "import os, sys, time\nfrom rlx_datapipe.cli.main import main\n"
+            "from rlx_datapipe.pipeline import reconstruct\n"
+            f"def stopped(*_, **__):\n    os.kill(os.getpid(), {int(number)})\n    time.sleep(9)\n"
+            "reconstruct.find_sources = stopped\nmain(sys.argv[1:])"
+        )
+        done = subprocess.run(
+            [RLX.with_name("python"), "-c", code, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.splitlines()[-1].startswith(
+            "rlx: stopped; what is committed stands. Go on by the same"
+        )
 
 
 @pytest.mark.parametrize(
@@ -221,5 +280,5 @@ def test_many_symbols_share_a_table_and_each_shows_how_far_it_is(tmp_path: Path)
     drawn, _, summary = plain.rpartition("left")
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
         assert re.search(rf"{symbol} ━+ +\d+ %", drawn)
-        [line] = [line for line in summary.splitlines() if line.startswith(f" {symbol} ")]
+        [line] = [line for line in summary.splitlines() if line.startswith(f"{symbol} ")]
         assert line.rstrip().endswith("✓")

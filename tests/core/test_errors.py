@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlx_datapipe.core import errors
-from rlx_datapipe.core.errors import DatapipeError, OptionError, SourceError, StoppedError
+from rlx_datapipe.core.errors import DatapipeError, OptionError, SourceError, StoppedError, UnfinishedError
 
 ALL = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, DatapipeError)]
 
@@ -50,5 +50,6 @@ def test_an_error_says_where_what_found_expected_and_what_to_do(error: DatapipeE
 
 
 def test_the_exit_status_tells_bad_input_from_a_stop() -> None:
-    assert {kind.exit_code for kind in ALL if kind is not StoppedError} == {errors.EXIT_BAD_INPUT}
-    assert StoppedError.exit_code == errors.EXIT_STOPPED
+    stops = (StoppedError, UnfinishedError)
+    assert {kind.exit_code for kind in ALL if kind not in stops} == {errors.EXIT_BAD_INPUT}
+    assert {kind.exit_code for kind in stops} == {errors.EXIT_STOPPED}

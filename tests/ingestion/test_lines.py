@@ -54,7 +54,7 @@ def everything(
 ) -> tuple[list[tuple[int, int, bytes]], list[Reject]]:
     frames, rejects = [], []
     for batch, bad, _ in read_frames(path, batch_rows, line_bytes_max):
-        frames += list(zip(batch.rows, batch.received, batch.payloads, strict=True))
+        frames += list(zip(batch.rows.tolist(), batch.received.tolist(), batch.payloads(), strict=True))
         rejects += bad
     return frames, rejects
 
@@ -103,7 +103,7 @@ class TestBatches:
     def test_all_but_the_last_are_full(self, tmp_path: Path) -> None:
         path = write(tmp_path, b"\n".join(numbered(10)))
         batches = list(read_frames(path, 4))
-        assert [frames.rows for frames, _, _ in batches] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+        assert [frames.rows.tolist() for frames, _, _ in batches] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
         assert batches[-1][2] == path.stat().st_size
 
     @pytest.mark.parametrize("packer", PACKERS)
@@ -127,7 +127,7 @@ class TestBatches:
     def test_the_head_is_the_first_frames(self, tmp_path: Path) -> None:
         path = write(tmp_path, b"bad\n" + b"\n".join(numbered(10)))
         frames, rejects = head_frames(path, 3)
-        assert frames.rows == [2, 3, 4]
+        assert frames.rows.tolist() == [2, 3, 4]
         assert [reject.row for reject in rejects] == [1]
 
 

@@ -26,7 +26,7 @@ PAYLOADS = {
 
 def taken(payloads: Sequence[bytes], rejects: Sequence[Reject] = ()) -> Taken:
     rows = list(range(1, len(payloads) + 1))
-    return Taken(Frames(rows, [row * 10 for row in rows], list(payloads)), list(rejects), 99, 1234)
+    return Taken(Frames.of(rows, [row * 10 for row in rows], payloads), list(rejects), 99, 1234)
 
 
 @given(st.lists(st.sampled_from(sorted(PAYLOADS)), max_size=30))
@@ -35,9 +35,9 @@ def test_each_message_goes_home(payloads: list[bytes]) -> None:
     for symbol in HELD:
         rows = [row for row, p in enumerate(payloads, 1) if PAYLOADS[p] in (symbol, "all")]
         share = shares[symbol]
-        assert share.frames.rows == rows
-        assert share.frames.received == [row * 10 for row in rows]
-        assert share.frames.payloads == [payloads[row - 1] for row in rows]
+        assert share.frames.rows.tolist() == rows
+        assert share.frames.received.tolist() == [row * 10 for row in rows]
+        assert share.frames.payloads() == [payloads[row - 1] for row in rows]
         assert [r.row for r in share.rejects] == [
             row for row, p in enumerate(payloads, 1) if PAYLOADS[p] == "none"
         ]

@@ -204,7 +204,7 @@ def test_lines_go_on_behind_any_row(
 def check_lines(path: Path, batch_rows: int) -> None:
     def read(start_row: int) -> list[tuple[list[int], list[bytes], Any, int]]:
         batches = lines.read_frames(path, batch_rows, 50, start_row=start_row)
-        return [(frames.rows, frames.payloads, rejects, done) for frames, rejects, done in batches]
+        return [(frames.rows.tolist(), frames.payloads(), rejects, done) for frames, rejects, done in batches]
 
     try:
         whole = read(0)

@@ -42,7 +42,7 @@ def main() -> None:
         arm("epoch committed", int(content))
 
     def parse(frames: Frames, *others: Any) -> Parsed:
-        if any(content.encode() in payload for payload in frames.payloads):
+        if any(content.encode() in payload for payload in frames.payloads()):
             fall_ill(illness)
         return PARSE(frames, *others)
 

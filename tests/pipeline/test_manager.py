@@ -51,7 +51,7 @@ def chain_of(summary: dict[str, Any], symbol: str) -> dict[str, Any]:
     return {
         name: deepcopy(value)
         for name, value in chain.items()
-        if name not in ("events_per_second", "peak_memory_bytes", "pressure", "stages")
+        if name not in ("events_per_second", "peak_memory_bytes", "pressure", "restarts", "stages")
     }
 
 
@@ -100,6 +100,10 @@ def test_a_worker_that_dies_again_and_again_comes_to_the_end_if_it_comes_on(
     assert summary["digest"] == whole["digest"]
     assert any("killed by SIGKILL" in progress.state for progress in told)
     assert any(progress.restarts == 2 and not progress.state for progress in told)
+    for chain in summary["chains"]:
+        lives = [progress.restarts for progress in told if progress.symbol == chain["symbol"]]
+        assert len(chain["restarts"]) == max(lives)
+        assert set(chain["restarts"]) <= {"was killed by SIGKILL"}
 
 
 @pytest.mark.parametrize("illness", ["crash", "hang", "raise"])

@@ -33,6 +33,7 @@ class Run:
     """One call of `rlx reconstruct` in a process of its own."""
 
     def __init__(self, captures: list[Path], out: Path, **settings: int) -> None:
+        out.mkdir(exist_ok=True)
         toml = out.with_name("settings.toml")
         names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms", "restart_ms", "probe_ms")
         told = {name: getattr(SETTINGS, name) for name in names} | settings

@@ -73,6 +73,26 @@ def test_an_interrupted_run_goes_on(source: Path, cut: Path, digest: str) -> Non
     summary = reconstruct(source, cut, SETTINGS, resume=True, on_progress=told.append)
     assert summary["digest"] == inspect(cut)["digest"] == digest
     assert told[0].events > 3_000, "went on behind its last commit, not from the start"
+    [chain] = summary["chains"]
+    assert chain["resumed_from_epoch"] >= 2
+    assert 0 < summary["resumed_events"] == chain["resumed_events"] < summary["events"]
+    assert not chain["was_complete"]
+
+
+def test_a_resume_tells_what_it_went_on_from(source: Path, cut: Path, tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms")
+    config.write_text("".join(f"{name} = {getattr(SETTINGS, name)}\n" for name in names))
+    command: list[str | Path] = ["reconstruct", source, "--out", cut, "--resume", "--config", config]
+    there = read_commits(cut, "BINANCE", "BTCUSDT")[-1]
+    shown = rlx(*command).out
+    assert f"BINANCE BTCUSDT went on behind epoch {there.epoch} ({there.rows['events']:,} events" in shown
+    assert " more events in " in shown
+    again = rlx(*command)
+    assert "BINANCE BTCUSDT was complete already" in again.out
+    assert "nothing was left to do" in again.out
+    assert "events/s" not in again.out
+    assert rlx(*command, "--json").json()["events_per_second"] == 0
 
 
 def test_changed_input_is_refused_by_its_name(source: Path, cut: Path, tmp_path: Path) -> None:
@@ -88,7 +108,9 @@ def test_changed_input_is_refused_by_its_name(source: Path, cut: Path, tmp_path:
 def test_changed_settings_are_refused(source: Path, cut: Path) -> None:
     before = contents(cut)
     for change in ({"books_levels": 5}, {"epoch_events": 900}, {"batch_rows": 300}):
-        with pytest.raises(DatasetError, match="was begun with other settings"):
+        [(name, value)] = change.items()
+        told = rf"was begun with other settings \(found {name} = {value}; expected {name} = "
+        with pytest.raises(DatasetError, match=told):
             resume(source, cut, msgspec.structs.replace(SETTINGS, **change))
     assert contents(cut) == before
 
@@ -128,6 +150,17 @@ def test_an_empty_folder_just_runs(source: Path, tmp_path: Path, digest: str) ->
     (tmp_path / "empty").mkdir()
     assert resume(source, tmp_path / "empty")["digest"] == digest
     assert resume(source, tmp_path / "none")["digest"] == digest
+
+
+def test_a_folder_that_does_not_exist_is_not_gone_on_with(source: Path, tmp_path: Path) -> None:
+    said = rlx("reconstruct", source, "--out", tmp_path / "mistyped", "--resume")
+    assert said.status == 2
+    assert "mistyped: does not exist: nothing to go on with" in said.sentence()
+    assert "leave --resume out" in said.sentence()
+    assert not (tmp_path / "mistyped").exists()
+    # A kill before the first commit leaves a folder, maybe an empty one: the same command works.
+    (tmp_path / "killed").mkdir()
+    assert rlx("reconstruct", source, "--out", tmp_path / "killed", "--resume").status == 0
 
 
 def test_a_second_writer_is_refused(source: Path, cut: Path) -> None:
@@ -191,6 +224,7 @@ def test_a_real_process_killed_at_random_times(source: Path, tmp_path: Path, dig
     told = {name: getattr(SETTINGS, name) for name in names}
     settings.write_text("".join(f"{name} = {value}\n" for name, value in told.items()))
     out, dice = tmp_path / "out", random.Random(5)
+    out.mkdir()
     command: list[str | Path] = [RLX, "reconstruct", source, "--out", out, "--resume", "--config", settings]
     killed = 0
     for _ in range(5):

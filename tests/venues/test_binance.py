@@ -61,7 +61,7 @@ def parsed(
     *payloads: bytes, market: Any = SPOT, trades: str = "trade", instrument: Instrument = BTC
 ) -> Parsed:
     count = len(payloads)
-    frames = Frames([10 + n for n in range(count)], [T_NS + n for n in range(count)], list(payloads))
+    frames = Frames.of(range(10, 10 + count), range(T_NS, T_NS + count), payloads)
     return parse(frames, "file.gz", instrument, market, trades)
 
 

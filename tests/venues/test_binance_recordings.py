@@ -38,7 +38,7 @@ def test_every_line_of_a_set_is_read(recordings: Path, pattern: str) -> None:
     counts: Counter[str] = Counter()
     groups = 0
     for path in sorted(recordings.glob(pattern)):
-        head = head_frames(path, 1_000)[0].payloads
+        head = head_frames(path, 1_000)[0].payloads()
         assert recognise(head) == format_name
         market = MARKETS[format_name]
         assert probe(head, market).symbols.keys() == {symbol}

@@ -18,7 +18,7 @@ from rlx_datapipe.book.layout import (
     OK,
     IntArray,
 )
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 
 # Fibonacci hashing on 31 bits: the product stays below 2**63, so it cannot overflow with JIT off either.
 LOW_31_BITS = 0x7FFFFFFF
@@ -26,7 +26,7 @@ LOW_32_BITS = 0xFFFFFFFF
 GOLDEN = 0x9E3779B1
 
 
-@kernel
+@helper
 def _home(state: IntArray, key: int) -> int:
     """Slot at which the search for a key begins."""
     folded = (key ^ (key >> 31)) & LOW_31_BITS
@@ -34,7 +34,7 @@ def _home(state: IntArray, key: int) -> int:
     return home
 
 
-@kernel
+@helper
 def _find(state: IntArray, block: int, key: int) -> int:
     """Slot that holds the key, else the empty slot where it belongs."""
     keys = block + state[AT_DEEP_KEYS]
@@ -45,14 +45,14 @@ def _find(state: IntArray, block: int, key: int) -> int:
     return slot
 
 
-@kernel
+@helper
 def deep_quantity(state: IntArray, block: int, key: int) -> int:
     """Quantity at a deep key, 0 when there is none."""
     quantity: int = state[block + state[AT_DEEP_QUANTITIES] + _find(state, block, key)]
     return quantity
 
 
-@kernel
+@helper
 def deep_set(state: IntArray, block: int, key: int, quantity: int) -> int:
     """Set or remove (quantity 0) a deep level; GROW, and nothing changed, when the store is full."""
     slot = _find(state, block, key)
@@ -72,7 +72,7 @@ def deep_set(state: IntArray, block: int, key: int, quantity: int) -> int:
     return OK
 
 
-@kernel
+@helper
 def deep_reserve(state: IntArray, block: int, levels: int) -> int:
     """Make room for that many new levels, sweeping removed ones out; GROW when there is not enough."""
     slots = 1 << state[AT_DEEP_LOG2]
@@ -86,7 +86,7 @@ def deep_reserve(state: IntArray, block: int, levels: int) -> int:
     return OK
 
 
-@kernel
+@helper
 def deep_add(state: IntArray, block: int, key: int, quantity: int) -> None:
     """Add a key that the store does not hold; room must have been reserved."""
     slot = _find(state, block, key)
@@ -102,14 +102,14 @@ def deep_add(state: IntArray, block: int, key: int, quantity: int) -> None:
     state[heap + child] = key
 
 
-@kernel
+@helper
 def deep_pop(state: IntArray, block: int) -> int:
     """Forget the smallest key and return its quantity, 0 if that level had been removed."""
     heap = block + state[AT_HEAP]
     smallest = state[heap]
     last = state[block + DEEP_SLOTS] - 1
     state[block + DEEP_SLOTS] = last
-    _sift_down(state, heap, last, state[heap + last])
+    _sift_down(state, heap, last, 0, state[heap + last])
     state[heap + last] = 0
     slot = _find(state, block, smallest)
     quantity: int = state[block + state[AT_DEEP_QUANTITIES] + slot]
@@ -119,11 +119,10 @@ def deep_pop(state: IntArray, block: int) -> int:
     return quantity
 
 
-@kernel
-def _sift_down(state: IntArray, heap: int, length: int, key: int) -> None:
-    """Let a key sink from the top of a heap of that length."""
-    parent = 0
-    child = 1
+@helper
+def _sift_down(state: IntArray, heap: int, length: int, parent: int, key: int) -> None:
+    """Let a key sink from a place in a heap of that length; below it all is in order."""
+    child = 2 * parent + 1
     while child < length:
         if child + 1 < length and state[heap + child + 1] < state[heap + child]:
             child += 1
@@ -135,7 +134,7 @@ def _sift_down(state: IntArray, heap: int, length: int, key: int) -> None:
     state[heap + parent] = key
 
 
-@kernel
+@helper
 def _empty_slot(state: IntArray, block: int, hole: int) -> None:
     """Empty a slot, pulling later keys of its run back so that no search stops too early."""
     keys = block + state[AT_DEEP_KEYS]
@@ -153,16 +152,24 @@ def _empty_slot(state: IntArray, block: int, hole: int) -> None:
     state[quantities + hole] = 0
 
 
-@kernel
+@helper
 def _sweep(state: IntArray, block: int) -> None:
-    """Rebuild the store from its levels, dropping the removed ones."""
-    keys = deep_sorted_keys(state, block)
-    quantities = np.empty(keys.size, np.int64)
-    for i in range(keys.size):
-        quantities[i] = deep_quantity(state, block, keys[i])
-    deep_clear(state, block)
-    for i in range(keys.size):
-        deep_add(state, block, keys[i], quantities[i])
+    """Drop the removed levels from hash and heap, in place."""
+    heap = block + state[AT_HEAP]
+    before, count = state[block + DEEP_SLOTS], 0
+    for i in range(before):
+        key = state[heap + i]
+        slot = _find(state, block, key)
+        if state[block + state[AT_DEEP_QUANTITIES] + slot] > 0:
+            state[heap + count] = key
+            count += 1
+        else:
+            _empty_slot(state, block, slot)
+    for i in range(count, before):
+        state[heap + i] = 0
+    state[block + DEEP_SLOTS] = count
+    for parent in range((count >> 1) - 1, -1, -1):
+        _sift_down(state, heap, count, parent, state[heap + parent])
 
 
 @kernel

@@ -23,23 +23,23 @@ from rlx_datapipe.book.layout import (
     IntArray,
 )
 from rlx_datapipe.book.sums import sum_of_best, sum_to_key
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 
 
-@kernel
+@helper
 def block_of(state: IntArray, side: int) -> int:
     """Index at which the block of a side begins."""
     block: int = HEADER_WORDS + side * state[AT_SIDE_WORDS]
     return block
 
 
-@kernel
+@helper
 def direction(side: int) -> int:
     """Sign that turns a price in ticks into a key and back: -1 for bids, 1 for asks."""
     return 1 if side == ASK else -1
 
 
-@kernel
+@helper
 def set_level(state: IntArray, side: int, price: int, quantity: int) -> int:
     """Status of setting one level to an absolute quantity; 0 removes it, known or not.
 
@@ -53,7 +53,7 @@ def set_level(state: IntArray, side: int, price: int, quantity: int) -> int:
     return put(state, block_of(state, side), ticks * direction(side), quantity)
 
 
-@kernel
+@helper
 def quantity_at(state: IntArray, side: int, price: int) -> int:
     """Quantity at a price, 0 when there is no level."""
     tick = state[AT_TICK]
@@ -63,7 +63,7 @@ def quantity_at(state: IntArray, side: int, price: int) -> int:
     return quantity_of(state, block_of(state, side), ticks * direction(side))
 
 
-@kernel
+@helper
 def best_price(state: IntArray, side: int) -> int:
     """Highest bid or lowest ask, -1 when the side is empty."""
     block = block_of(state, side)
@@ -73,7 +73,7 @@ def best_price(state: IntArray, side: int) -> int:
     return price
 
 
-@kernel
+@helper
 def best_quantity(state: IntArray, side: int) -> int:
     """Quantity at the best price, 0 when the side is empty."""
     block = block_of(state, side)
@@ -128,7 +128,7 @@ def volume_to_price(state: IntArray, side: int, price: int) -> int:
     return sum_to_key(state, block_of(state, side), last_key)
 
 
-@kernel
+@helper
 def apply_rows(
     state: IntArray, sides: IntArray, prices: IntArray, quantities: IntArray, start: int, stop: int
 ) -> tuple[int, int]:
@@ -143,7 +143,7 @@ def apply_rows(
     return stop, OK
 
 
-@kernel
+@helper
 def apply_rows_with_best(
     state: IntArray,
     sides: IntArray,

@@ -28,13 +28,13 @@ from rlx_datapipe.book.layout import (
     IntArray,
 )
 from rlx_datapipe.book.window import nearest_in_window, next_occupied, occupy, vacate
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 
 # Above this many, sorting the deep store is cheaper than inserting its levels one by one.
 INSERTION_LEVELS_MAX = 64
 
 
-@kernel
+@helper
 def put(state: IntArray, block: int, key: int, quantity: int) -> int:
     """Set or remove (quantity 0) a level; GROW, and nothing changed, when the deep store is full."""
     mask = state[AT_WINDOW_MASK]
@@ -56,7 +56,7 @@ def put(state: IntArray, block: int, key: int, quantity: int) -> int:
     return OK
 
 
-@kernel
+@helper
 def _put_outside(state: IntArray, block: int, key: int, quantity: int) -> int:
     """`put` for an empty side and for keys before or after the window."""
     levels = state[block + WINDOW_LEVELS]
@@ -73,7 +73,7 @@ def _put_outside(state: IntArray, block: int, key: int, quantity: int) -> int:
     return OK
 
 
-@kernel
+@helper
 def _slide_towards(state: IntArray, block: int, base: int) -> int:
     """Make the window begin at an earlier key; levels past its new end go to the deep store."""
     if deep_reserve(state, block, state[block + WINDOW_LEVELS]) == GROW:
@@ -92,7 +92,7 @@ def _slide_towards(state: IntArray, block: int, base: int) -> int:
     return OK
 
 
-@kernel
+@helper
 def _find_best(state: IntArray, block: int) -> None:
     """Find the best level after the last one was removed, and keep the window around it."""
     half = (state[AT_WINDOW_MASK] + 1) >> 1
@@ -112,7 +112,7 @@ def _find_best(state: IntArray, block: int) -> None:
         deep_pop(state, block)
 
 
-@kernel
+@helper
 def _slide_away(state: IntArray, block: int, base: int) -> None:
     """Make the window begin at a later key, not past the best; levels it now covers leave the deep store."""
     state[block + BASE] = base
@@ -125,7 +125,7 @@ def _slide_away(state: IntArray, block: int, base: int) -> None:
             occupy(state, block, key & mask, quantity)
 
 
-@kernel
+@helper
 def quantity_of(state: IntArray, block: int, key: int) -> int:
     """Quantity at a key, 0 when there is no level."""
     offset = key - state[block + BASE]
@@ -137,7 +137,7 @@ def quantity_of(state: IntArray, block: int, key: int) -> int:
     return quantity
 
 
-@kernel
+@helper
 def levels_of(state: IntArray, block: int) -> int:
     """Number of levels on the side."""
     count: int = state[block + WINDOW_LEVELS] + state[block + DEEP_LEVELS]

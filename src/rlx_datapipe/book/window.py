@@ -13,13 +13,13 @@ from rlx_datapipe.book.layout import (
     WINDOW_LEVELS,
     IntArray,
 )
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper
 
 ONE = np.int64(1)
 ALL = np.int64(-1)
 
 
-@kernel
+@helper
 def occupy(state: IntArray, block: int, slot: int, quantity: int) -> None:
     """Put a level into an empty slot."""
     state[block + QUANTITIES + slot] = quantity
@@ -29,7 +29,7 @@ def occupy(state: IntArray, block: int, slot: int, quantity: int) -> None:
     state[block + state[AT_SUMMARY] + (word >> 6)] |= ONE << (word & 63)
 
 
-@kernel
+@helper
 def vacate(state: IntArray, block: int, slot: int) -> None:
     """Take the level out of an occupied slot."""
     state[block + QUANTITIES + slot] = 0
@@ -41,7 +41,7 @@ def vacate(state: IntArray, block: int, slot: int) -> None:
         state[block + state[AT_SUMMARY] + (word >> 6)] &= ~(ONE << (word & 63))
 
 
-@kernel
+@helper
 def next_occupied(state: IntArray, block: int, key: int) -> int:
     """Smallest occupied key at or after `key`, going round the ring once; the window must not be empty.
 
@@ -62,7 +62,7 @@ def next_occupied(state: IntArray, block: int, key: int) -> int:
     return following
 
 
-@kernel
+@helper
 def next_word(state: IntArray, block: int, word: int) -> int:
     """First bitmap word at or after `word`, going round, that is not 0."""
     summary = block + state[AT_SUMMARY]
@@ -75,7 +75,7 @@ def next_word(state: IntArray, block: int, word: int) -> int:
     return (group << 6) + trailing_zeros(bits)
 
 
-@kernel
+@helper
 def nearest_in_window(
     state: IntArray, block: int, n: int, step: int, prices: IntArray, quantities: IntArray
 ) -> None:

@@ -28,7 +28,12 @@ def export(sources: tuple[str, ...], to: str, out: Path, symbols: str | None, as
         give(result)
         return
     for chain in result["chains"]:
+        merged = chain["trades_merged"]
         say(f"{chain['exchange']} {chain['symbol']}")
         for table, rows in chain["rows"].items():
             say(f"  {table:<14} {rows:>12,} rows")
+        if merged:
+            rows = chain["rows"]["trades"]
+            say(f"  {merged + rows:,} single trades became these {rows:,}: Crypto Lake has one row for those")
+            say("  of equal time, price and side that follow each other (see DERIVED.md)")
     say(f"written to {result['out']}")

@@ -10,7 +10,7 @@ import click
 
 from rlx_datapipe.cli.progress import progress_bar
 from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say, settings_from
-from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
+from rlx_datapipe.core.errors import EXIT_DONE, EXIT_STOPPED, EXIT_VERDICT_FAILED
 
 
 @click.command()
@@ -22,25 +22,28 @@ from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
 def inspect(paths: tuple[str, ...], deep: bool, config: Path | None, as_json: bool) -> None:
     """Show counts, time range, quality and digest of a dataset or of recordings.
 
-    With --deep the exit status is 1 if any file or commit is not what was committed.
+    With --deep the exit status is 1 if any file or commit is not what was committed. It is 3 for a dataset
+    that is unfinished: rlx reconstruct goes on with it by the same command with --resume.
     """
     from rlx_datapipe.pipeline.inspect import inspect as run
 
     with progress_bar() as on_progress:
-        result = run(paths, settings_from(config), deep=deep, on_progress=on_progress)
+        result = run(paths, settings_from(config), deep=deep, on_progress=on_progress, on_notice=say)
     if as_json:
         give(result)
-    elif result.get("problems"):
-        say("\n".join(result["problems"]))
     else:
         _show(result)
-    sys.exit(EXIT_VERDICT_FAILED if result.get("problems") else EXIT_DONE)
+    unfinished = EXIT_STOPPED if result.get("unfinished") else EXIT_DONE
+    sys.exit(EXIT_VERDICT_FAILED if result.get("problems") else unfinished)
 
 
 def _show(result: dict[str, Any]) -> None:
-    from rlx_datapipe.cli.summary import chain_table, console, source_table
+    from rlx_datapipe.cli.summary import chain_table, console, show_unfinished, show_verified, source_table
 
     screen = console()
+    if result.get("problems"):
+        show_verified(result)
+        return
     for chain in result["chains"]:
         if result["kind"] == "dataset":
             table = chain_table(chain)
@@ -50,7 +53,11 @@ def _show(result: dict[str, Any]) -> None:
             table = source_table(chain)
         screen.print(table)
     if result["kind"] == "dataset":
-        screen.print(f"writer   {result['writer']}\ndigest   {result['digest']}", soft_wrap=True)
+        of = " (of the finished symbols only)" if result["unfinished"] else ""
+        screen.print(f"writer   {result['writer']}\ndigest   {result['digest']}{of}", soft_wrap=True)
+        if "verified" in result:
+            show_verified(result)
+        show_unfinished(result)
 
 
 def _counts(rows: dict[str, int]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rlx_datapipe.cli.terminal import steady
+from rlx_datapipe.cli.terminal import heeding_sigterm, steady
 
 _HOMES = {
     "demo": "the whole line on a simulated market, offline, in under a minute",
@@ -33,7 +33,7 @@ class _Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does; a stop while a command is still being loaded is a stop like any other."""
-        with steady():
+        with steady(), heeding_sigterm():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -1,24 +1,53 @@
-"""The progress bar of a run: share done, events per second, time left; silent when not at a terminal."""
+"""The progress bar of a run: share done, events per second, time left; lines where no terminal is."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rlx_datapipe.cli.terminal import say
+
 if TYPE_CHECKING:
     from rlx_datapipe.pipeline.watching import Progress
 
+_EVERY_S = 10.0
+"""Seconds between the lines that stand for a bar where there is no terminal."""
 _WIDE = 100
 """Columns from which the events and the time so far have room, too."""
 
 
+class _PlainLines:
+    """A line on stderr every ten seconds, for logs: how far all chains have come together."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._told_at = clock, clock()
+        self._chains: dict[tuple[str, str], Progress] = {}
+
+    def show(self, progress: Progress) -> None:
+        """Take in how a chain goes; say so if it is time."""
+        self._chains[progress.exchange, progress.symbol] = progress
+        if self._clock() - self._told_at < _EVERY_S:
+            return
+        self._told_at = self._clock()
+        total = sum(chain.bytes_total for chain in self._chains.values())
+        done = sum(chain.bytes_done for chain in self._chains.values())
+        events = sum(chain.events for chain in self._chains.values())
+        ended = sum(chain.bytes_done >= chain.bytes_total for chain in self._chains.values())
+        of = f", {ended} of {len(self._chains)} symbols read" if len(self._chains) > 1 else ""
+        say(f"{done / max(total, 1):.0%} read, {events:,} events{of}")
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Progress], None]]:
-    """Give a function to call with each `Progress`; the bar is drawn on stderr."""
+    """Give a function to call with each `Progress`; the bar is drawn on stderr.
+
+    Where that is no terminal, a line every ten seconds takes its place.
+    """
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield _PlainLines(time.monotonic).show
         return
     from rich import progress as rich_progress
     from rich.console import Console
@@ -55,9 +84,11 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
         task = tasks[key]
         lives = f" ↻{progress.restarts}" if progress.restarts else ""
         elapsed = bar.tasks[task].elapsed or 1e-9
+        twice = sum(symbol == progress.symbol for _, symbol in tasks) > 1
+        name = f"{progress.exchange} {progress.symbol}" if twice else progress.symbol
         bar.update(
             task,
-            description=progress.symbol + lives,
+            description=name + lives,
             completed=progress.bytes_done,
             events=progress.events,
             rate=progress.events / elapsed,

@@ -15,9 +15,11 @@ from rlx_datapipe.cli.terminal import (
     give,
     guarded,
     json_option,
+    say,
     settings_from,
     tell_of_compilation,
 )
+from rlx_datapipe.core.errors import OutputError
 
 
 @click.command()
@@ -65,6 +67,9 @@ def reconstruct(
     from rlx_datapipe.pipeline.reconstruct import reconstruct as run
 
     settings = settings_from(config, **given)
+    if resume and not out.exists():
+        remedy = "Check the path; for a new dataset leave --resume out"
+        raise OutputError("does not exist: nothing to go on with", file=out, remedy=remedy)
     tell_of_compilation()
     with progress_bar() as on_progress:
         result = run(
@@ -78,6 +83,7 @@ def reconstruct(
             resume=resume,
             workers=workers,
             on_progress=on_progress,
+            on_notice=say,
         )
     if as_json:
         give(result)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.period import time_text
+from rlx_datapipe.store.dataset import DAMAGED, GO_ON
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,29 +76,95 @@ def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:
     screen = console()
     if len(result["chains"]) > _DETAILED_MAX:
         screen.print(overview_table(result["chains"]))
+        for one in result["findings"]:
+            told = f"! {one['exchange']} {one['symbol']} {one['rule']}: {one['message']}"
+            screen.print(Text(told, style="yellow"), soft_wrap=True)
     else:
         for chain in result["chains"]:
             screen.print(chain_table(chain))
     memory_mb = result["peak_memory_bytes"] / 1e6
     rate = f" ({result['events_per_second']:,} events/s)" if with_rate else ""
     took = f"{result['elapsed_seconds']:.1f} s{rate}, peak memory {memory_mb:,.0f} MB"
-    screen.print(f"{result['events']:,} events in {took}")
+    before = result["resumed_events"]
+    for chain in result["chains"]:
+        _show_course(screen, chain)
+    if before == result["events"]:
+        screen.print(f"{before:,} events, all of them there before: nothing was left to do")
+    else:
+        screen.print(f"{result['events'] - before:,} {'more ' if before else ''}events in {took}")
     screen.print(f"digest   {result['digest']}", soft_wrap=True)
     screen.print(f"dataset  {result['dataset']}", markup=False, soft_wrap=True)
     for sentence in result.get("repaired", []):
         screen.print(f"{_ODD} {escape(sentence)}", soft_wrap=True)
     if result["quarantined"]:
         where = escape(f"{result['dataset']}/quarantine")
-        told = f"{_ODD} {result['quarantined']:,} messages could not be read: see {where}"
+        unread = _plural(result["quarantined"], "message")
+        told = f"{_ODD} {unread} could not be read: see {where}"
         screen.print(told, soft_wrap=True)
+
+
+def show_verified(result: dict[str, Any]) -> None:
+    """What `rlx inspect --deep` verified, what is damaged, and what to do then."""
+    screen, verified, problems = console(), result["verified"], result["problems"]
+    counted = f"{_plural(verified['files'], 'file')}, {_plural(verified['epochs'], 'epoch')}"
+    if not problems:
+        screen.print(f"verified {_GOOD} {counted}, {verified['bytes']:,} bytes: each is what was committed")
+        return
+    for problem in problems:
+        screen.print(Text.assemble(("damaged", "red"), f"  {problem}"), soft_wrap=True)
+    told = f"{_plural(len(problems), 'problem')} in {counted}: this dataset is not what was committed."
+    screen.print(f"verified [red]✗[/] {told}", soft_wrap=True)
+    screen.print(f"{DAMAGED}, then verify it again.", soft_wrap=True)
+
+
+def show_unfinished(result: dict[str, Any]) -> None:
+    """That symbols of a dataset are not finished, how far they are, and how to go on."""
+    unfinished = result["unfinished"]
+    if not unfinished:
+        return
+    screen = console()
+    count = len(unfinished) + len(result["chains"])
+    verb = "is" if len(unfinished) == 1 else "are"
+    told = f"{len(unfinished)} of {_plural(count, 'symbol')} {verb} unfinished, and not in what stands above:"
+    screen.print(Text(f"! {told}", style="yellow"), soft_wrap=True)
+    for one in unfinished:
+        came = f"{_plural(one['epochs'], 'epoch')} with {one['events']:,} events committed"
+        screen.print(
+            Text(f"  {one['chain']}: {came if one['epochs'] else 'nothing committed'}"), soft_wrap=True
+        )
+    screen.print(f"{GO_ON}.", soft_wrap=True)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _show_course(screen: Console, chain: dict[str, Any]) -> None:
+    """How the writing of a chain went: where it went on, how often its process died."""
+    name, epoch = f"{chain['exchange']} {chain['symbol']}", chain["resumed_from_epoch"]
+    if chain["was_complete"]:
+        screen.print(Text(f"{name} was complete already"), soft_wrap=True)
+    elif epoch is not None:
+        there = f"{chain['resumed_events']:,} events were there"
+        screen.print(Text(f"{name} went on behind epoch {epoch} ({there})"), soft_wrap=True)
+    if restarts := chain["restarts"]:
+        reasons = ", ".join(dict.fromkeys(restarts))
+        told = f"! {name}: its process was started again {_plural(len(restarts), 'time')}, for it {reasons}"
+        screen.print(Text(told, style="yellow"), soft_wrap=True)
 
 
 def overview_table(chains: Sequence[dict[str, Any]]) -> Table:
     """Several chains, a line each: how much there is, and what is not perfect."""
-    faults = ("gaps", "crossed", "late", "quarantined")
+    all_faults = ("gaps", "crossed", "late", "quarantined")
+    # A column of noughts is a sentence below instead: names and counts have the room.
+    faults = [name for name in all_faults if any(chain[name] for chain in chains)]
+    clean = [name for name in all_faults if name not in faults]
     exchanges = {chain["exchange"] for chain in chains}
     title = Text(exchanges.pop(), style="bold") if len(exchanges) == 1 else None
-    table = Table(title=title, title_justify="left", box=None, header_style="dim")
+    caption = Text(f"no symbol with any {' or '.join(clean)}", style="dim")
+    table = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 1, 0, 0))
+    if clean:
+        table.caption, table.caption_justify = caption, "left"
     table.add_column("symbol", overflow="fold")
     for name in ("events", "trades", *faults, "drift samples"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -140,9 +207,13 @@ def chain_table(chain: dict[str, Any]) -> Table:
         mark = _GOOD if drift["samples"] == drift["exact"] else _ODD
         table.add_row("drift samples", f"{drift['samples']:,}", f"{mark} {drift['exact']:,} exact")
     _add_shares(table, chain)
+    _add_findings(table, chain)
+    return table
+
+
+def _add_findings(table: Table, chain: dict[str, Any]) -> None:
     for finding in chain.get("findings", []):
         table.add_row("alarm", "", Text(f"! {finding['rule']}: {finding['message']}", style="yellow"))
-    return table
 
 
 def _add_shares(table: Table, chain: dict[str, Any]) -> None:
@@ -173,6 +244,7 @@ def source_table(chain: dict[str, Any]) -> Table:
         table.add_row(name, f"{count:,}", "event rows")
     _add_times(table, chain)
     table.add_row("unreadable", f"{chain['quarantined']:,}", "messages")
+    _add_findings(table, chain)
     return table
 
 
@@ -223,7 +295,15 @@ def show_validation(report: ValidationReport) -> None:
     colour = "green" if report.verdict == "pass" else "red"
     warnings = sum(rule.verdict == "warn" for one in chains for rule in one.rules)
     told_warnings = f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    for broken in _broken(report):
+        screen.print(Text(f"! {broken}", style="bold yellow"), soft_wrap=True)
     screen.print(f"verdict  [bold {colour}]{report.verdict}[/]{told_warnings}")
+
+
+def _broken(report: ValidationReport) -> list[str]:
+    """Sentences on files that break off, once each: no verdict on what is there speaks of what is not."""
+    told = [one.measures.get("broken", []) for one in report.findings if one.rule == "everything_read"]
+    return list(dict.fromkeys(sentence for sentences in told for sentence in sentences))
 
 
 def _difference(differing: dict[str, Any]) -> str:

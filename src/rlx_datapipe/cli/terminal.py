@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -58,7 +60,7 @@ def guarded(command: Command) -> Command:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with steady():
+        with steady(), heeding_sigterm():
             try:
                 return command(*args, **kwargs)
             except DatapipeError as error:
@@ -78,5 +80,31 @@ def steady() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_DONE)
     except KeyboardInterrupt:
-        say("rlx: stopped; a reconstruction goes on by the same command with --resume")
+        context = click.get_current_context(silent=True)
+        say(f"rlx: stopped; {_AFTER.get(context.info_name or '' if context else '', _NOTHING_LOST)}")
         sys.exit(EXIT_STOPPED)
+
+
+_AFTER = {
+    "reconstruct": "what is committed stands. Go on by the same command with --resume",
+    "demo": "nothing is left of it. Run it again, it begins anew",
+    "export": "what lies in --out is not whole. Delete the files of this export before the next",
+}
+_NOTHING_LOST = "it only reads. Run it again"
+
+
+@contextmanager
+def heeding_sigterm() -> Iterator[None]:
+    """Let SIGTERM stop a command as Ctrl-C does, from its first moment on; only in the main thread."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -30,12 +30,26 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     Division by zero is not checked (``error_model="numpy"``): no kernel divides by what comes from outside.
     """
+    return _compiled(function)
+
+
+def helper(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function that kernels call with arrays, and that makes none itself.
+
+    The owners of its arrays are not counted, as they are in a `kernel`, which costs more than what a small
+    helper does; whoever calls the kernel holds on to them.
+    """
+    return _compiled(function, _nrt=False)
+
+
+def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     if config.DISABLE_JIT:
         return function
     before = config.CACHE_DIR
     config.CACHE_DIR = str(_cache_folder())
     try:
-        return cast("Callable[P, R]", njit(cache=True, error_model="numpy", nogil=True)(function))
+        compiled = njit(cache=True, error_model="numpy", nogil=True, **options)(function)
+        return cast("Callable[P, R]", compiled)
     finally:
         config.CACHE_DIR = before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import tomllib
 from collections.abc import Mapping
@@ -143,6 +144,41 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 
 
+_NO_SETTINGS = ("RLX_WORKERS", "RLX_TEST_")
+"""Variables of ours, or their beginnings, that are no settings."""
+_NEAR = 0.8
+
+
+def _from_environment(environment: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    """Settings among the variables; one that is nearly named like a setting is a slip of the pen."""
+    variables = {f"RLX_{name.upper()}": name for name in sorted(names)}
+    for variable in sorted(environment):
+        if variable in variables or not variable.startswith("RLX_") or variable.startswith(_NO_SETTINGS):
+            continue
+        if near := difflib.get_close_matches(variable, variables, 1, _NEAR):
+            raise OptionError(
+                "no such setting in the environment", found=variable, remedy=f"Did you mean {near[0]}?"
+            )
+    found = {name: environment[variable] for variable, name in variables.items() if variable in environment}
+    for name, value in found.items():
+        try:
+            msgspec.convert({name: value}, Settings, strict=False)
+        except msgspec.ValidationError as error:
+            problem, variable = str(error).partition(" - at `$.")[0], f"RLX_{name.upper()}"
+            raise OptionError(f"bad setting {name}: {problem}", variable=variable, found=value) from error
+    return found
+
+
+def differing(one: Settings, other: Settings) -> list[str]:
+    """Settings in which two differ so that a dataset of the one can't be gone on with by the other.
+
+    The size of batches is among them: it changes no row, but an epoch ends with a batch.
+    """
+    free = set(_NO_MATTER) - {"batch_rows"}
+    names = [field.name for field in msgspec.structs.fields(Settings) if field.name not in free]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
+
+
 def load_settings(
     file: Path | None, environment: Mapping[str, str], given: Mapping[str, Any] | None = None
 ) -> Settings:
@@ -160,13 +196,7 @@ def load_settings(
         except (OSError, ValueError) as error:
             raise OptionError(f"can't read the settings ({error})", file=file) from error
     names = {field.name for field in msgspec.structs.fields(Settings)}
-    merged.update(
-        {
-            name: environment[f"RLX_{name.upper()}"]
-            for name in sorted(names)
-            if f"RLX_{name.upper()}" in environment
-        }
-    )
+    merged.update(_from_environment(environment, names))
     merged.update({name: value for name, value in (given or {}).items() if value is not None})
     try:
         return msgspec.convert(merged, Settings, strict=False)

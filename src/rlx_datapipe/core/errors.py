@@ -61,6 +61,12 @@ class DatasetError(DatapipeError):
     """Raised when a dataset is absent, incomplete, or would be overwritten."""
 
 
+class UnfinishedError(DatasetError):
+    """Raised when a dataset is not finished, or not what is asked of it; it can be gone on with."""
+
+    exit_code = EXIT_STOPPED
+
+
 class OptionError(DatapipeError):
     """Raised when an option or setting has no meaning here."""
 

@@ -54,7 +54,7 @@ def _nanoseconds(text: str | int | datetime) -> int:
 
 def _no_time(text: object) -> OptionError:
     expected = "ISO 8601 such as 2024-08-08T23:59:58.5Z, or nanoseconds since 1970, before 2261"
-    return OptionError("is no time", found=text, expected=expected)
+    return OptionError("the moment that was asked for (--at) is no time", found=text, expected=expected)
 
 
 def time_text(time_ns: int) -> str:

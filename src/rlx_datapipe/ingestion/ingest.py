@@ -210,8 +210,8 @@ class DataIngestion:
         for number, path in list(enumerate(source.files))[start_file:]:
             skips = [skip for skip in self._skips if skip.file == number]
             for taken in self._take(number, start_row if number == start_file else 0):
-                if taken.frames.rows:
-                    self._begin(number, taken.frames.rows[0], taken.frames.rows[-1])
+                if len(taken.frames):
+                    self._begin(number, int(taken.frames.rows[0]), int(taken.frames.rows[-1]))
                 pass_over(taken, skips, path.name)
                 yield _Step(_parse(taken, source, number, self._settings), number, taken.row, taken.consumed)
 
@@ -279,8 +279,8 @@ def _refuse_future(parsed: Parsed, file: str, settings: Settings, frames: Frames
     if not len(ahead):
         return
     messages, first = np.unique(events[Field.MESSAGE, ahead], return_index=True)
-    raw = dict(zip(frames.rows, frames.payloads, strict=True)) if frames else {}
     for row, lead_ns in zip(messages.tolist(), ahead_ns[ahead[first]].tolist(), strict=True):
         found = f"{lead_ns / 1e9:.0f} s"
-        parsed.rejects.append(Reject(file, row, _AHEAD, "origin_time", found, raw.get(row, b"")))
+        raw = frames.payload(int(np.searchsorted(frames.rows, row))) if frames is not None else b""
+        parsed.rejects.append(Reject(file, row, _AHEAD, "origin_time", found, raw))
     parsed.events = np.ascontiguousarray(events[:, ~np.isin(events[Field.MESSAGE], messages)])

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import lzma
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from bisect import bisect
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import msgspec
-import zstandard
+import numpy as np
 
 from rlx_datapipe.core.errors import SourceError
-from rlx_datapipe.core.feed import Frames, Reject
+from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.core.feed import AHEAD_BYTES, Bytes, Frames, Reject
+from rlx_datapipe.ingestion.inflate import Codec, Inflated, codec_of
+from rlx_datapipe.ingestion.line_kernel import (
+    RECEIVED,
+    ROW,
+    SPAN_FIELDS,
+    START,
+    STOP,
+    TIME_FROM_NS,
+    TIME_TO_NS,
+    frame_lines,
+)
 
 CHUNK_BYTES = 1 << 20
+"""Bytes that are searched for lines at a time, at least."""
 FOREVER_NS = 1 << 62
-TIME_FROM_NS = 1_483_228_800_000_000_000
-TIME_TO_NS = 4_102_444_800_000_000_000
-"""Receive times lie in the years 2017 to 2100."""
-
-_XZ_MEMORY_BYTES = 256 << 20
-_CODECS: dict[bytes, tuple[str, int, Callable[[], Any]]] = {
-    # Name, bytes fed at a time, maker. Small pieces keep what a bomb can blow up to within some 30 MiB.
-    b"\x1f\x8b": ("gzip", 16384, lambda: zlib.decompressobj(31)),
-    b"\x28\xb5\x2f\xfd": ("zstd", 1024, lambda: zstandard.ZstdDecompressor().decompressobj()),
-    b"\xfd7zXZ\x00": ("xz", 1024, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)),
-}
-_BROKEN = (zlib.error, zstandard.ZstdError, lzma.LZMAError)
+NEWLINE = 10
+LAST_ASCII = 127
 
 Batch = tuple[Frames, list[Reject], int]
 
@@ -79,110 +80,80 @@ def read_frames(
         out to hold no line, or fewer than ``start_row``. Damage inside is no error: what is whole before it
         is delivered, then one reject says what happened.
     """
-    codec = _check(path)
+    codec = codec_of(path)
     return _Reader(path, codec, file or path.name, line_bytes_max, start_row).batches(batch_rows, span_ns)
 
 
 def last_row(frames: Frames, rejects: list[Reject]) -> int:
     """The last row that a batch of `read_frames` looked at: a full one stops at its last frame."""
-    return max([*frames.rows[-1:], *(reject.row for reject in rejects[-1:])], default=0)
+    return max([*frames.rows[-1:].tolist(), *(reject.row for reject in rejects[-1:])], default=0)
 
 
 def head_frames(path: Path, count: int, line_bytes_max: int = 64 << 20) -> tuple[Frames, list[Reject]]:
     """The first ``count`` frames of a recording and the rejects among them, to recognise it by."""
     for frames, rejects, _ in read_frames(path, count, line_bytes_max):
         return frames, rejects
-    return Frames([], [], []), []
-
-
-def _check(path: Path) -> tuple[str, int, Callable[[], Any]] | None:
-    """The codec of a file, None for plain text."""
-    try:
-        if not path.exists():
-            raise SourceError("no such file", file=path)
-        if not path.is_file():
-            raise SourceError("not a file", file=path, remedy="Give a recording, not a folder.")
-        with path.open("rb") as source:
-            head = source.read(6)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if not head:
-        raise SourceError("the file is empty", file=path)
-    return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), None)
-
-
-def _unreadable(path: Path, error: OSError) -> SourceError:
-    return SourceError(f"can't be read ({error.strerror or error})", file=path)
-
-
-class _Inflater:
-    """Decompression of one stream after another, fed in pieces."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._open: Any = None
-
-    def feed(self, piece: bytes) -> bytes:
-        out = []
-        while piece:
-            if self._open is None:
-                # Zeros between streams are padding, which gzip and xz allow.
-                piece = piece.lstrip(b"\0")
-                if not piece:
-                    break
-                self._open = self._make()
-            out.append(self._open.decompress(piece))
-            if not self._open.eof:
-                break
-            piece, self._open = self._open.unused_data, None
-        return b"".join(out)
-
-    @property
-    def complete(self) -> bool:
-        return self._open is None
+    return Frames(), []
 
 
 class _Reader:
-    """One pass over one file: chunks, then lines, then frames."""
+    """One pass over one file: bytes, then lines, then frames.
+
+    The bytes of the frames that wait for their batch lie in one block, behind them the line that has not
+    ended yet, behind that free room.
+    """
 
     def __init__(
-        self,
-        path: Path,
-        codec: tuple[str, int, Callable[[], Any]] | None,
-        file: str,
-        line_bytes_max: int,
-        start_row: int,
+        self, path: Path, codec: Codec | None, file: str, line_bytes_max: int, start_row: int
     ) -> None:
         self.path = path
-        self.codec = codec
         self.file = file
         self.line_bytes_max = line_bytes_max
         self.start_row = start_row
-        self.consumed = 0
-        self.damage = ""
         self.row = 0
         self.rejects: list[Reject] = []
+        self._inflated = Inflated(path, codec, CHUNK_BYTES)
+        self._block = _new_block(2 * CHUNK_BYTES)
+        self._line, self._seen, self._filled = 0, 0, 0
+        """Where in the block the open line starts, what was searched for its end, and what is in use."""
+        self._waiting: list[Int64Array] = []
+        self._batch_bytes = 0
 
     def batches(self, batch_rows: int, span_ns: int) -> Iterator[Batch]:
         """Frames in batches of ``batch_rows``, fewer where they span ``span_ns``, then the rest."""
-        frames = Frames([], [], [])
-        for lines in self._line_lists():
-            start = max(0, min(self.start_row - self.row, len(lines)))
-            self.row += start
-            while start < len(lines):
-                start = self._take(lines, start, frames, batch_rows, span_ns)
-                times = frames.received
-                if len(times) == batch_rows or (times and times[-1] - times[0] >= span_ns):
-                    yield frames, self.rejects, self.consumed
-                    frames, self.rejects = Frames([], [], []), []
+        count, first_ns = 0, 0
+        for spans in self._framed():
+            at, received = 0, spans[RECEIVED]
+            while at < len(received):
+                room = received[at : at + batch_rows - count]
+                first_ns = first_ns if count else int(room[0])
+                late = np.flatnonzero(room - first_ns >= span_ns)
+                taken = int(late[0]) + 1 if len(late) else len(room)
+                self._waiting.append(spans[:, at : at + taken])
+                at, count = at + taken, count + taken
+                if len(late) or count == batch_rows:
+                    yield self._batch()
+                    count = 0
         self._check_end()
-        if frames.rows or self.rejects:
-            yield frames, self.rejects, self.consumed
+        if self._waiting or self.rejects:
+            yield self._batch(is_last=True)
+
+    def _batch(self, *, is_last: bool = False) -> Batch:
+        """The frames that wait, with the rejects among them."""
+        spans = np.concatenate([*self._waiting, np.zeros((SPAN_FIELDS, 0), dtype=np.int64)], axis=1)
+        self._waiting = []
+        frames = Frames(self._block, spans[ROW], spans[RECEIVED], spans[START], spans[STOP])
+        if len(frames):
+            self._batch_bytes = int(frames.stops[-1] - frames.starts[0])
+        # Lines are looked at ahead: what is wrong with those behind the last frame is for the next batch.
+        told = len(self.rejects) if is_last else bisect(self.rejects, frames.rows[-1], key=_row_of)
+        rejects, self.rejects = self.rejects[:told], self.rejects[told:]
+        return frames, rejects, self._inflated.consumed
 
     def _check_end(self) -> None:
         """Refuse a file without lines, or one that has lost some since it was read before."""
         # Damage was told as the row behind the last whole line.
-        rows = self.row + bool(self.damage)
+        rows = self.row + bool(self._inflated.damage)
         if not rows:
             raise SourceError("the file holds no lines", file=self.path)
         if rows < self.start_row:
@@ -194,39 +165,77 @@ class _Reader:
                 remedy="Put the file back that was read, or start anew.",
             )
 
-    def _take(self, lines: list[bytes], start: int, frames: Frames, batch_rows: int, span_ns: int) -> int:
-        """Frame lines from ``start`` on until the batch is full; where it stopped."""
-        rows, received, payloads = frames.rows, frames.received, frames.payloads
-        room = batch_rows - len(rows)
-        row = self.row
-        at = start
-        for at in range(start, len(lines)):
-            line = lines[at]
-            row += 1
-            stamp, _, payload = line.partition(b" ")
-            # The usual line, told by cheap checks; all others are looked at one by one.
-            if len(stamp) == 19 and stamp.isdigit() and payload[:1] == b"{" and payload.isascii():
-                time = int(stamp)
-                if TIME_FROM_NS <= time < TIME_TO_NS and len(line) <= self.line_bytes_max:
-                    rows.append(row)
-                    received.append(time)
-                    payloads.append(payload)
-                    room -= 1
-                    if not room or time - received[0] >= span_ns:
-                        break
-                    continue
-            frame = self._look(line)
-            if isinstance(frame, str):
-                self.rejects.append(Reject(self.file, row, frame, raw=line[: self.line_bytes_max]))
-            elif frame is not None:
-                rows.append(row)
-                received.append(frame[0])
-                payloads.append(frame[1])
-                room -= 1
-                if not room or frame[0] - received[0] >= span_ns:
-                    break
-        self.row = row
-        return at + 1
+    def _framed(self) -> Iterator[Int64Array]:
+        """Framed lines, some at a time; the last line of an undamaged file may lack its newline."""
+        for piece in self._inflated.pieces():
+            self._add(piece)
+            if self._filled - self._seen >= CHUNK_BYTES:
+                yield self._frame()
+        yield self._frame()
+        damage = self._inflated.damage
+        if damage and self.row + 1 > self.start_row:
+            last = self._block[self._line : min(self._filled, self._line + self.line_bytes_max)]
+            self.rejects.append(Reject(self.file, self.row + 1, damage, raw=last.tobytes()))
+        elif self._filled > self._line and not damage:
+            yield self._frame_until(np.array([self._filled], dtype=np.int64))
+
+    def _add(self, piece: bytes) -> None:
+        """Put bytes behind those in the block; into a new one, with all that waits, where they do not fit."""
+        if not piece:
+            return
+        if self._filled + len(piece) > len(self._block) - AHEAD_BYTES:
+            base = int(self._waiting[0][START, 0]) if self._waiting else self._line
+            held = self._block[base : self._filled]
+            block = _new_block(2 * max(CHUNK_BYTES, self._batch_bytes, len(held) + len(piece)))
+            block[: len(held)] = held
+            for spans in self._waiting:
+                spans[START:] -= base
+            self._block = block
+            self._line, self._seen, self._filled = self._line - base, self._seen - base, len(held)
+        self._block[self._filled : self._filled + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        self._filled += len(piece)
+
+    def _frame(self) -> Int64Array:
+        """Frame the lines that have ended since; of one that goes on no more is kept than is told of it."""
+        new = self._block[self._seen : self._filled]
+        newlines = np.flatnonzero(new == NEWLINE) + self._seen
+        spans = self._frame_until(newlines)
+        # Two bytes more than the longest: cut there, it is too long even without a carriage return.
+        self._filled = min(self._filled, self._line + self.line_bytes_max + 2)
+        self._seen = self._filled
+        return spans
+
+    def _frame_until(self, newlines: Int64Array) -> Int64Array:
+        """Frame the lines up to these newlines but those that were read before."""
+        passed = max(0, min(self.start_row - self.row, len(newlines)))
+        self.row += passed
+        if passed:
+            self._line = int(newlines[passed - 1]) + 1
+            newlines = newlines[passed:]
+        spans = np.empty((SPAN_FIELDS, len(newlines)), dtype=np.int64)
+        if not len(newlines):
+            return spans
+        spans[ROW] = np.arange(self.row + 1, self.row + 1 + len(newlines))
+        end = int(newlines[-1])
+        may_be_text = int(self._block[self._line : end].max(initial=0)) > LAST_ASCII
+        frame_lines(self._block, newlines, self._line, self.line_bytes_max, may_be_text, spans)
+        for index in np.flatnonzero(spans[RECEIVED] == 0).tolist():
+            self._look_at(spans[:, index])
+        self.row += len(newlines)
+        self._line = end + 1
+        return spans if spans[RECEIVED].all() else spans[:, spans[RECEIVED] > 0]
+
+    def _look_at(self, span: Int64Array) -> None:
+        """Frame an odd line, or reject it; its payload, which is never longer, is put in its place."""
+        line = self._block[span[START] : span[STOP]].tobytes()
+        frame = self._look(line)
+        if isinstance(frame, str):
+            self.rejects.append(Reject(self.file, int(span[ROW]), frame, raw=line[: self.line_bytes_max]))
+        elif frame is not None:
+            span[RECEIVED], payload = frame
+            assert len(payload) <= len(line)  # noqa: S101 (else it would overwrite the next line)
+            span[STOP] = span[START] + len(payload)
+            self._block[span[START] : span[STOP]] = np.frombuffer(payload, dtype=np.uint8)
 
     def _look(self, line: bytes) -> tuple[int, bytes] | str | None:
         """Receive time and payload of a line, or what is wrong with it; None for a blank one."""
@@ -253,81 +262,16 @@ class _Reader:
             return "no JSON after the receive time"
         return time, payload
 
-    def _line_lists(self) -> Iterator[list[bytes]]:
-        """Whole lines, some at a time; the last line of an undamaged file may lack its newline."""
-        pending: list[bytes] = []
-        size = 0
-        for chunk in self._chunks():
-            first, newline, rest = chunk.partition(b"\n")
-            if size <= self.line_bytes_max:
-                pending.append(first)
-                size += len(first)
-            if not newline:
-                continue
-            if self.row < self.start_row and (count := chunk.count(b"\n")) <= self.start_row - self.row:
-                # All whole lines of this chunk were read before: counting them is enough.
-                self.row += count
-                pending = [chunk[chunk.rfind(b"\n") + 1 :]]
-                size = len(pending[0])
-                continue
-            lines = [b"".join(pending), *rest.split(b"\n")]
-            pending = [lines.pop()]
-            size = len(pending[0])
-            yield lines
-        last = b"".join(pending)
-        if self.damage and self.row + 1 > self.start_row:
-            raw = last[: self.line_bytes_max]
-            self.rejects.append(Reject(self.file, self.row + 1, self.damage, raw=raw))
-        elif last and not self.damage:
-            yield [last]
 
-    def _chunks(self) -> Iterator[bytes]:
-        """Decompressed bytes, about a MiB at a time; sets ``damage`` where the stream breaks."""
-        try:
-            with self.path.open("rb") as source:
-                if self.codec is None:
-                    while chunk := source.read(CHUNK_BYTES):
-                        self.consumed += len(chunk)
-                        yield chunk
-                    return
-                yield from self._inflated(source, *self.codec)
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
+def _row_of(reject: Reject) -> int:
+    return reject.row
 
-    def _inflated(self, source: BinaryIO, name: str, step: int, make: Callable[[], Any]) -> Iterator[bytes]:
-        inflater = _Inflater(make)
-        parts: list[bytes] = []
-        size = 0
-        while piece := source.read(step):
-            try:
-                part = inflater.feed(piece)
-            except _BROKEN as error:
-                parts.append(self._salvage(step, make))
-                self.damage = f"{name} stream is corrupt here or before ({error})"
-                break
-            self.consumed += len(piece)
-            parts.append(part)
-            size += len(part)
-            if size >= CHUNK_BYTES:
-                yield b"".join(parts)
-                parts, size = [], 0
-        yield b"".join(parts)
-        if not self.damage and not inflater.complete:
-            self.damage = f"{name} stream ends before its end marker; the lines before it are whole"
 
-    def _salvage(self, step: int, make: Callable[[], Any]) -> bytes:
-        """What lies in the broken piece before the damage: the file again, its last piece byte by byte."""
-        inflater = _Inflater(make)
-        out = []
-        with self.path.open("rb") as source:
-            for _ in range(self.consumed // step):
-                inflater.feed(source.read(step))
-            try:
-                for byte in source.read(step):
-                    out.append(inflater.feed(bytes((byte,))))  # noqa: PERF401 (kept up to the failure)
-            except _BROKEN:
-                pass
-        return b"".join(out)
+def _new_block(size: int) -> Bytes:
+    """Room for some bytes, and for a kernel to read ahead of them."""
+    block = np.empty(size + AHEAD_BYTES, dtype=np.uint8)
+    block[size:] = 0
+    return block
 
 
 def _captured(line: bytes) -> tuple[int, bytes] | str:

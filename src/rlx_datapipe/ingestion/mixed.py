@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from rlx_datapipe.core.feed import Frames, Reject
 from rlx_datapipe.core.instrument import plain_symbol
 from rlx_datapipe.venues import binance
 
+_ALL, _NONE = -1, -2
 _HOMELESS = "a snapshot without a symbol, in a recording of several symbols"
 
 
@@ -34,27 +37,21 @@ def share_out(taken: Taken, held: Sequence[str], file: str) -> dict[str, Taken]:
     anyone's. So what a chain gets does not depend on which others are read. A snapshot that names no symbol
     is rejected for all: it would pass for the book of each.
     """
-    homes = {plain_symbol(symbol): symbol for symbol in held}
-    shares = {
-        name: Taken(Frames([], [], []), list(taken.rejects), taken.row, taken.consumed) for name in held
-    }
-    known: dict[bytes, str | None] = {}
-    frames = taken.frames
-    for row, received, payload in zip(frames.rows, frames.received, frames.payloads, strict=True):
-        named = binance.symbol_of(payload)
-        if named not in known:
-            known[named] = homes.get(plain_symbol(named.decode("utf-8", "replace")))
-        home = known[named]
-        if not named and binance.is_snapshot(payload):
-            for share in shares.values():
-                share.rejects.append(Reject(file, row, _HOMELESS, raw=payload))
-            continue
-        for share in shares.values() if home is None else (shares[home],):
-            share.frames.rows.append(row)
-            share.frames.received.append(received)
-            share.frames.payloads.append(payload)
-    homeless = len(next(iter(shares.values())).rejects) - len(taken.rejects)
-    for share in shares.values():
-        share.elsewhere = len(frames.rows) - homeless - len(share.frames.rows)
-        share.rejects.sort(key=lambda reject: reject.row)
+    homes = {plain_symbol(symbol): number for number, symbol in enumerate(held)}
+    frames, rejects = taken.frames, list(taken.rejects)
+    names, name_of = binance.symbols_of(frames)
+    home_of_name = [homes.get(plain_symbol(name.decode("utf-8", "replace")), _ALL) for name in names]
+    home_of = np.array([*home_of_name, _ALL], dtype=np.int64)[name_of]
+    for index in np.flatnonzero(name_of == binance.NAMELESS).tolist():
+        payload = frames.payload(index)
+        if binance.is_snapshot(payload):
+            home_of[index] = _NONE
+            rejects.append(Reject(file, int(frames.rows[index]), _HOMELESS, raw=payload))
+    rejects.sort(key=lambda reject: reject.row)
+    count = len(frames) - int((home_of == _NONE).sum())
+    shares = {}
+    for number, name in enumerate(held):
+        own = np.flatnonzero((home_of == number) | (home_of == _ALL))
+        elsewhere = count - len(own)
+        shares[name] = Taken(frames.take(own), list(rejects), taken.row, taken.consumed, elsewhere)
     return shares

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import FIELDS, Field, Flag, Int64Array, Kind
 
 
@@ -24,7 +24,7 @@ CLOCK_WORDS = len(Clock)
 BEFORE_ALL = -(2**63)
 
 
-@kernel
+@helper
 def delta_time(clock: Int64Array, update_id: int, time: int) -> int:
     """Order time of the next delta: never before one with a smaller update id that arrived earlier.
 
@@ -70,7 +70,7 @@ def date_rows(events: Int64Array, clock: Int64Array, horizon_ns: int) -> Any:
     return in_order, least
 
 
-@kernel
+@helper
 def precedes(a: Int64Array, i: int, b: Int64Array, j: int) -> bool:
     """Whether column i of ``a`` stands before column j of ``b`` in the total order (`core.event`)."""
     if a[Field.ORDER_TIME, i] != b[Field.ORDER_TIME, j]:
@@ -80,7 +80,7 @@ def precedes(a: Int64Array, i: int, b: Int64Array, j: int) -> bool:
     return bool(_rank(a, i) < _rank(b, j))
 
 
-@kernel
+@helper
 def _rank(events: Int64Array, i: int) -> int:
     if events[Field.FLAGS, i] & Flag.SAMPLED:
         return events[Field.KIND, i] + 2  # type: ignore[no-any-return]
@@ -128,14 +128,14 @@ def merge_rows(
     return at, done
 
 
-@kernel
+@helper
 def _goes_first(a: Int64Array, i: int, b: Int64Array, j: int, a_is_first: bool) -> bool:
     if a_is_first:
         return not precedes(b, j, a, i)
     return precedes(a, i, b, j)
 
 
-@kernel
+@helper
 def copy_rows(a: Int64Array, start: int, stop: int, out: Int64Array, done: int) -> int:
     """Copy columns ``start`` to ``stop`` of ``a`` to column ``done`` of ``out`` and on; the column behind."""
     for field in range(FIELDS):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.feed import Frames, Reject
+from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.ingestion.lines import last_row, read_frames
 from rlx_datapipe.ingestion.mixed import Taken, share_out
@@ -52,14 +54,14 @@ def _take(source: Source, settings: Settings, number: int, start_row: int) -> It
 def pass_over(taken: Taken, skips: Sequence[Skip], file: str) -> None:
     """Reject the messages of rows that are skipped."""
     for skip in skips:
-        frames, taken.frames = taken.frames, Frames([], [], [])
-        for row, received, payload in zip(frames.rows, frames.received, frames.payloads, strict=True):
-            if skip.from_row <= row <= skip.to_row:
-                taken.rejects.append(Reject(file, row, skip.reason, raw=payload))
-            else:
-                taken.frames.rows.append(row)
-                taken.frames.received.append(received)
-                taken.frames.payloads.append(payload)
+        frames = taken.frames
+        is_skipped = (frames.rows >= skip.from_row) & (frames.rows <= skip.to_row)
+        if not is_skipped.any():
+            continue
+        for index in np.flatnonzero(is_skipped).tolist():
+            row = int(frames.rows[index])
+            taken.rejects.append(Reject(file, row, skip.reason, raw=frames.payload(index)))
+        taken.frames = frames.take(np.flatnonzero(~is_skipped))
 
 
 def span_ns(settings: Settings) -> int:

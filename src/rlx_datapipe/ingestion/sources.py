@@ -14,6 +14,7 @@ from rlx_datapipe.core.feed import Probe
 from rlx_datapipe.core.instrument import MAX_DECIMALS, Instrument, same_symbol
 from rlx_datapipe.core.sequence import SequenceRule
 from rlx_datapipe.core.units import Exactness, fitting_decimals, grid_step, parse_many
+from rlx_datapipe.ingestion.found import Ignored, refuse_copies, refuse_lake_copies, split_paths
 from rlx_datapipe.ingestion.lake import LakeFile, find_lake_files, probe_lake
 from rlx_datapipe.ingestion.lines import head_frames
 from rlx_datapipe.ingestion.mixed import Taken, share_out
@@ -88,6 +89,8 @@ def find_sources(
     exchange: str = "",
     symbols: Iterable[str] = (),
     decimals: tuple[int | None, int | None] = (None, None),
+    apart: Path | None = None,
+    on_ignored: Ignored = lambda _: None,
 ) -> list[Source]:
     """Chains that the paths hold, by exchange and symbol.
 
@@ -103,22 +106,35 @@ def find_sources(
         Only these, in any spelling; all if empty.
     decimals
         Decimals of prices and of quantities; found from the data where None.
+    apart
+        Folder that is passed over wherever it lies: that of the dataset that is made of the sources.
+    on_ignored
+        Told of each file of a folder that is plainly no recording, and passed over.
 
     Raises
     ------
     SourceError
-        When a path is absent, empty, unreadable, or of no known format.
+        When a path is absent, empty, unreadable, of no known format, or has the bytes of another.
     OptionError
         When no such symbol is there.
     """
     if format not in ("auto", *FORMATS):
         raise OptionError("unknown format", found=format, expected=", ".join(("auto", *FORMATS)))
     wanted = list(symbols)
-    captures, lake_paths = _split(list(dict.fromkeys(Path(path) for path in paths)), format)
+    captures, lake_paths = split_paths(
+        list(dict.fromkeys(Path(path) for path in paths)),
+        as_lake=format == LAKE,
+        is_auto=format == "auto",
+        apart=apart,
+        on_ignored=on_ignored,
+    )
+    refuse_copies((path, file_bytes(path)) for path in captures)
     sources: list[Source] = []
     if lake_paths:
         symbol = wanted[0] if len(wanted) == 1 else ""
-        sources += _lake_sources(find_lake_files(lake_paths, exchange, symbol), decimals)
+        files = find_lake_files(lake_paths, exchange, symbol)
+        refuse_lake_copies(files)
+        sources += _lake_sources(files, decimals)
     seen = [capture for path in captures for capture in _look(path, format, settings)]
     sources += _capture_sources(seen, decimals)
     sources.sort(key=lambda source: (source.instrument.exchange, source.instrument.symbol))
@@ -135,62 +151,26 @@ def _chosen(sources: list[Source], wanted: list[str]) -> list[Source]:
     ]
 
 
-def _split(paths: list[Path], format: str) -> tuple[list[Path], list[Path]]:
-    """Capture files, and files or folders of Crypto Lake."""
-    if not paths:
-        raise OptionError("no source given", remedy="Give files or a folder")
-    captures: list[Path] = []
-    lake: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise SourceError("no such file or folder", file=path, remedy="Check the path")
-        files = [path] if path.is_file() else _visible_files(path)
-        parquet = [file for file in files if _is_parquet(file)]
-        if format == LAKE or (format == "auto" and parquet):
-            lake.append(path)
-        else:
-            captures += files
-    return list({path.resolve(): path for path in captures}.values()), lake
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not files:
-        raise SourceError("is an empty folder", file=folder, remedy="Give a folder with recordings")
-    return files
-
-
-def _is_parquet(path: Path) -> bool:
-    if path.suffix == ".parquet":
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PAR1"
-    except OSError:
-        return False
-
-
 def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
     """Recognise one capture by its head; one for each symbol that it holds."""
     frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
-    told = binance.recognise(frames.payloads)
+    payloads = frames.payloads()
+    told = binance.recognise(payloads)
     found = format if format != "auto" else told
     if told is not None and found != told:
         raise SourceError("is not of the format that was named", file=path, found=told, expected=found)
-    if found is None or not frames.payloads:
+    if found is None or not payloads:
         example = rejects[0].reason if rejects else "no message of a known venue"
         raise SourceError(
             "is of no known format",
             file=path,
             found=example,
             expected="lines '<receive time> <Binance JSON>', or Crypto Lake Parquet",
-            remedy=f"Name the format with --format ({', '.join(FORMATS)})",
+            remedy=f"If it is of a known venue, name its format with --format ({', '.join(binance.MARKETS)})"
+            if payloads
+            else "Give recordings, and leave this file out",
         )
-    probe = binance.probe(frames.payloads, binance.MARKETS[found])
+    probe = binance.probe(payloads, binance.MARKETS[found])
     held = tuple(sorted(probe.symbols))
     if not held:
         raise SourceError(
@@ -200,11 +180,13 @@ def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
             remedy="Give a recording with trades or depth updates",
         )
     if len(held) == 1:
-        return [_Capture(path, found, held[0], probe, frames.received[0], (), 1.0)]
+        return [_Capture(path, found, held[0], probe, int(frames.received[0]), (), 1.0)]
     shares = share_out(Taken(frames, [], 0, 0), held, path.name)
-    probes = {name: binance.probe(shares[name].frames.payloads, binance.MARKETS[found]) for name in held}
+    probes = {name: binance.probe(shares[name].frames.payloads(), binance.MARKETS[found]) for name in held}
     return [
-        _Capture(path, found, name, probes[name], frames.received[0], held, count / probe.symbols.total())
+        _Capture(
+            path, found, name, probes[name], int(frames.received[0]), held, count / probe.symbols.total()
+        )
         for name, count in sorted(probe.symbols.items())
     ]
 

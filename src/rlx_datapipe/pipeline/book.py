@@ -107,7 +107,8 @@ def book_at(
         When the dataset has no such symbol or moment.
     """
     if (at is None) == (event is None):
-        raise OptionError("give a time or an event", expected="exactly one of --at and --event")
+        expected = "exactly one of --at and --event; in Python at= and event="
+        raise OptionError("give a time or an event", expected=expected)
     if depth is not None and depth < 1:
         raise OptionError("depth must be at least 1", found=depth)
     held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)

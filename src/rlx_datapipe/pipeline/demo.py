@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,30 +48,71 @@ def demo(
         config = MarketConfig(seed=seed, duration_s=duration_s, snapshot_every_s=max(10, duration_s // 3))
     except ValueError as error:
         raise OptionError(str(error)) from error
-    capture = folder / "capture" / f"{config.symbol.lower()}.gz"
-    _make_empty(folder, capture)
-    on_step(f"simulating {duration_s} s of a market, captured to {capture}")
-    messages = write_capture(simulate(config), capture)
+    _require_empty(folder)
+    with _workshop(folder) as work:
+        told = _run(work, folder, config, settings, on_step, on_progress)
+        _put_in_place(work, folder)
+    return told
+
+
+def _put_in_place(work: Path, folder: Path) -> None:
+    """Move what was made to where it was asked for: a demo that was stopped before leaves nothing there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in sorted(work.iterdir()):
+            made.rename(folder / made.name)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _run(
+    work: Path,
+    folder: Path,
+    config: MarketConfig,
+    settings: Settings | None,
+    on_step: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Any]:
+    """Run the line in ``work``; what is told of it is where it will lie, in ``folder``."""
+    name = Path("capture") / f"{config.symbol.lower()}.gz"
+    (work / name).parent.mkdir()
+    on_step(f"simulating {config.duration_s} s of a market, captured to {folder / name}")
+    messages = write_capture(simulate(config), work / name)
     on_step(f"reconstructing {messages:,} messages")
-    reconstruction = reconstruct(capture, folder / "dataset", settings, on_progress=on_progress)
+    reconstruction = reconstruct(work / name, work / "dataset", settings, on_progress=on_progress)
     on_step("validating the dataset against the capture")
-    report = validate(folder / "dataset", golden=[capture])
-    page = folder / "validation.md"
-    page.write_text(to_markdown(report), "utf-8")
+    report = validate(work / "dataset", golden=[work / name])
+    (work / "validation.md").write_text(to_markdown(report), "utf-8")
     return {
-        "capture": str(capture),
+        "capture": str(folder / name),
         "dataset": str(folder / "dataset"),
-        "report": str(page),
+        "report": str(folder / "validation.md"),
         "messages": messages,
-        "reconstruction": reconstruction,
+        "reconstruction": {**reconstruction, "dataset": str(folder / "dataset")},
         "validation": report,
     }
 
 
-def _make_empty(folder: Path, capture: Path) -> None:
+def _require_empty(folder: Path) -> None:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise OutputError("is not empty", file=folder, remedy="Choose another --out, or delete it first")
-        capture.parent.mkdir(parents=True)
+            raise OutputError("is not empty", file=folder, remedy="Choose another --out")
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+@contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A folder beside the one that is asked for; what is left in it goes, of a demo that was killed too."""
+    try:
+        place = folder.resolve()
+        work = place.with_name(f".{place.name}.unfinished-rlx-demo")
+        # Its name is ours alone, and no demo ends with it.
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

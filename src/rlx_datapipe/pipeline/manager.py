@@ -22,6 +22,7 @@ from rlx_datapipe.pipeline.symbol_worker import SymbolWorker
 from rlx_datapipe.pipeline.watching import Progress
 
 _TICK_S = 0.2
+STOPPING = "stopping: each symbol is brought to the end of its epoch; Ctrl-C again to end at once"
 
 
 class ProcessManager:
@@ -41,6 +42,8 @@ class ProcessManager:
         Processes at a time.
     on_progress
         Told how each chain goes.
+    on_notice
+        Told in a sentence that the run is being stopped.
     command
         Program that writes a chain.
     """
@@ -52,11 +55,13 @@ class ProcessManager:
         settings: Settings,
         workers: int,
         on_progress: Callable[[Progress], None],
+        on_notice: Callable[[str], None] = lambda _: None,
         command: Sequence[str] = WORKER,
     ) -> None:
         self._settings, self._folder, self._slots = settings, folder, workers
         self._workers = [SymbolWorker(source, folder, settings, command, on_progress) for source in sources]
         self._waiting = _groups(self._workers, workers)
+        self._on_notice = on_notice
         self._routers: list[SymbolRouter] = []
         self._signals = 0
         self._kill_at = float("inf")
@@ -121,6 +126,7 @@ class ProcessManager:
         if self._kill_at == float("inf"):
             self._kill_at = now + self._settings.drain_ms / 1000
             self._waiting.clear()
+            self._on_notice(STOPPING)
             for worker in self._workers:
                 worker.ask_to_stop()
         if self._signals > 1 or now >= self._kill_at:
@@ -148,11 +154,15 @@ class ProcessManager:
         wrong = [worker.outcome for worker in self._workers if isinstance(worker.outcome, DatapipeError)]
         if self._signals and wrong:
             raise StoppedError(
-                "was stopped; what is committed stands", file=self._folder, remedy="Go on with --resume"
+                "was stopped; what is committed stands",
+                file=self._folder,
+                remedy="Go on by the same command with --resume",
             )
         if len(wrong) > 1:
             kind = type(next((error for error in wrong if not isinstance(error, StoppedError)), wrong[0]))
-            said = "; ".join(str(error) for error in wrong)
+            # One cause that struck all, such as a full disk, is told once.
+            is_one = len({error.what for error in wrong}) == 1
+            said = str(wrong[0]) if is_one else "; ".join(str(error) for error in wrong)
             raise kind(f"{len(wrong)} of {len(self._workers)} symbols were not finished: {said}")
         if wrong:
             raise wrong[0]

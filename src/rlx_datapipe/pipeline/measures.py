@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind
 
 WINDOW_NS = 10_000_000_000
@@ -75,7 +75,7 @@ def measure_events(events: Int64Array, flags: Int64Array, words: Int64Array) -> 
             words[Measure.OFF_BOOK] += 1
 
 
-@kernel
+@helper
 def _take_lag(origin: int, received: int, words: Int64Array) -> None:
     """Fold a lag into its window. A late event counts where it came: its lag is never the least."""
     lag_ns = received - origin
@@ -86,7 +86,7 @@ def _take_lag(origin: int, received: int, words: Int64Array) -> None:
         words[Measure.WINDOW], words[Measure.WINDOW_LEAST_NS] = origin // WINDOW_NS, lag_ns
 
 
-@kernel
+@helper
 def close_window(words: Int64Array) -> None:
     """Fold the least lag of the window into the range of all complete ones."""
     window, least_ns = words[Measure.WINDOW], words[Measure.WINDOW_LEAST_NS]

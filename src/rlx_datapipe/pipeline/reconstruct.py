@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import OptionError
-from rlx_datapipe.core.memory import peak_bytes
+from rlx_datapipe.core.config import Settings, differing
+from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
 from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
+from rlx_datapipe.pipeline.run_summary import last_commit, run_summary, with_course, with_losses
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
-from rlx_datapipe.store.manifest import start_dataset
+from rlx_datapipe.store.manifest import is_dataset, read_manifest, require_place, start_dataset
 from rlx_datapipe.store.repair import repair_logs
 from rlx_datapipe.store.tables import create_tables, digest_name
+from rlx_datapipe.store.verify import chain_name
 
 
 def reconstruct(
@@ -39,6 +39,7 @@ def reconstruct(
     resume: bool = False,
     workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Turn recordings into a dataset; the summary of the run.
 
@@ -53,20 +54,23 @@ def reconstruct(
     format, exchange, symbols, decimals
         As in `find_sources`.
     resume
-        Go on with a dataset that an earlier run left unfinished; a finished one is left as it is.
+        Go on with a dataset that an earlier run left unfinished; a finished one is left as it is, and
+        where there is nothing yet it begins (``--resume`` refuses a folder that does not exist).
     workers
         Chains written at a time, each by a process of its own that is watched and restarted; 0 writes one
         after the other in this process.
     on_progress
         Called after each batch.
+    on_notice
+        Called with a sentence that a user should see at once.
 
     Returns
     -------
-    A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``,
-    ``findings`` (alarms: drift and gaps beyond their thresholds), ``events_per_second``,
+    A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``, ``findings``
+    (alarms: drift and gaps beyond their thresholds; files that break off), ``events_per_second``,
     ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the same per chain in
-    ``chains``, there with ``stages``: wall and CPU seconds of each stage; ``repaired``, if a power cut left
-    anything that had to be taken out.
+    ``chains``, see `run_summary`, there with ``stages``: wall and CPU seconds of each stage; ``repaired``,
+    if a power cut left anything that had to be taken out.
 
     Raises
     ------
@@ -78,33 +82,80 @@ def reconstruct(
     if workers < 0:
         raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
     require_handles()
-    settings = settings or Settings()
+    settings, folder = settings or Settings(), Path(out)
+    _require_place(folder, settings, resume=resume)  # first what costs nothing: input may take minutes
     started = time.perf_counter()
-    paths = [sources] if isinstance(sources, str | Path) else list(sources)
     found = find_sources(
-        paths, settings, format=format, exchange=exchange, symbols=symbols, decimals=decimals
+        [sources] if isinstance(sources, str | Path) else sources,
+        settings,
+        format=format,
+        exchange=exchange,
+        symbols=symbols,
+        decimals=decimals,
+        apart=folder,
+        on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
     )
-    folder = Path(out)
-    planned = [f"{source.instrument.exchange}/{source.instrument.symbol}" for source in found]
+    planned = [chain_name(source.instrument) for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
+    return _fill(found, folder, settings, workers, on_progress, on_notice, started)
+
+
+def _require_place(folder: Path, settings: Settings, *, resume: bool) -> None:
+    """See that a dataset may be begun there, or gone on with by these settings."""
+    require_place(folder, resume=resume)
+    if not is_dataset(folder):
+        return
+    begun = read_manifest(folder).settings
+    if names := differing(begun, settings):
+        was = ", ".join(f"{name} = {getattr(begun, name)}" for name in names)
+        now = ", ".join(f"{name} = {getattr(settings, name)}" for name in names)
+        raise DatasetError(
+            "was begun with other settings",
+            file=folder,
+            found=now,
+            expected=was,
+            remedy="Resume with those (see rlx.json), or reconstruct in a new folder",
+        )
+
+
+def _fill(
+    found: list[Source],
+    folder: Path,
+    settings: Settings,
+    workers: int,
+    on_progress: Callable[[Progress], None],
+    on_notice: Callable[[str], None],
+    started: float,
+) -> dict[str, Any]:
+    """Write the chains of a dataset that is begun; the summary of the run."""
     with locked(folder) as check_place, resumable(folder):
         # Once for all: workers that begin at the same time find logs that are sound, and there.
         repaired = repair_logs(folder)
         create_tables(folder)
+        stood = [last_commit(folder, source.instrument) for source in found]
         watcher = Watcher(on_progress, check_place=check_place)
-        written = _write(found, folder, settings, workers, watcher)
+        written = _write(found, folder, settings, workers, watcher, on_notice)
     digest = combine(_digests(found, [tables for _, tables in written]))
-    told = _summary(folder, [summary for summary, _ in written], digest, time.perf_counter() - started)
+    chains = [
+        with_losses(folder, with_course(summary, commit))
+        for commit, (summary, _) in zip(stood, written, strict=True)
+    ]
+    told = run_summary(folder, chains, digest, time.perf_counter() - started)
     return {**told, "repaired": repaired} if repaired else told
 
 
 def _write(
-    sources: list[Source], folder: Path, settings: Settings, workers: int, watcher: Watcher
+    sources: list[Source],
+    folder: Path,
+    settings: Settings,
+    workers: int,
+    watcher: Watcher,
+    on_notice: Callable[[str], None],
 ) -> list[tuple[Summary, Digests]]:
     """Write all chains, in this process or by others; what each came to."""
     if not workers:
         return [write_chain(source, folder, settings, watcher) for source in sources]
-    done = ProcessManager(sources, folder, settings, workers, watcher.on_progress).run()
+    done = ProcessManager(sources, folder, settings, workers, watcher.on_progress, on_notice).run()
     count_findings([chain.summary for chain in done])
     return [(chain.summary, chain.digests) for chain in done]
 
@@ -115,40 +166,4 @@ def _digests(sources: list[Source], tables: list[Digests]) -> Digests:
         digest_name(table, source.instrument.exchange, source.instrument.symbol): digests[table]
         for source, digests in zip(sources, tables, strict=True)
         for table in TABLES
-    }
-
-
-_SUMMED = (
-    "events",
-    "gaps",
-    "resyncs",
-    "crossed",
-    "locked",
-    "duplicates",
-    "late",
-    "quarantined",
-    "events_without_book",
-)
-
-
-def _summary(folder: Path, chains: list[Summary], digest: str, elapsed: float) -> dict[str, Any]:
-    """The result of a run over all its chains."""
-    total = {name: sum(chain[name] for chain in chains) for name in _SUMMED}
-    by_type: Counter[str] = Counter()
-    for chain in chains:
-        by_type.update(chain["events_by_type"])
-    return {
-        "dataset": readable(str(folder)),
-        "digest": digest,
-        **total,
-        "events_by_type": dict(by_type),
-        "elapsed_seconds": round(elapsed, 3),
-        "events_per_second": round(total["events"] / elapsed) if elapsed else 0,
-        "findings": [
-            {"exchange": chain["exchange"], "symbol": chain["symbol"], **finding}
-            for chain in chains
-            for finding in chain["findings"]
-        ],
-        "peak_memory_bytes": max([peak_bytes(), *(chain.get("peak_memory_bytes", 0) for chain in chains)]),
-        "chains": chains,
     }

@@ -9,10 +9,12 @@ from functools import partial
 from multiprocessing.connection import Connection
 
 import msgspec
+import numpy as np
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
-from rlx_datapipe.core.feed import Frames, Reject
+from rlx_datapipe.core.feed import AHEAD_BYTES, Frames, Reject
+from rlx_datapipe.ingestion.line_kernel import pack_spans
 from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.recordings import take_recording, take_shares
 from rlx_datapipe.ingestion.sources import Source
@@ -24,9 +26,10 @@ _GONE = (BrokenPipeError, ConnectionResetError, EOFError, OSError)
 
 
 class _Messages(msgspec.Struct, tag=True, array_like=True):
-    rows: list[int]
-    received: list[int]
-    payloads: list[bytes]
+    """Rows, receive times and lengths as int64 of this machine, and the payloads one behind the other."""
+
+    columns: bytes
+    payloads: bytes
 
 
 class _StepEnds(msgspec.Struct, tag=True, array_like=True):
@@ -65,7 +68,7 @@ class Fed:
             yield from self._alone(number, row)
 
     def _receive(self) -> Taken | None:
-        frames = Frames([], [], [])
+        pieces: list[_Messages] = []
         while not self._is_cut:
             try:
                 item: _Item = _ITEM.decode(self._connection.recv_bytes())
@@ -75,11 +78,26 @@ class Fed:
             if isinstance(item, _FileEnds):
                 return None
             if isinstance(item, _StepEnds):
-                return Taken(frames, item.rejects, item.row, item.consumed, item.elsewhere)
-            frames.rows += item.rows
-            frames.received += item.received
-            frames.payloads += item.payloads
+                return Taken(_joined(pieces), item.rejects, item.row, item.consumed, item.elsewhere)
+            pieces.append(item)
         return None
+
+
+def _packed(frames: Frames) -> _Messages:
+    lengths = frames.stops - frames.starts
+    packed = np.empty(int(lengths.sum()), dtype=np.uint8)
+    pack_spans(frames.data, frames.starts, frames.stops, packed)
+    return _Messages(np.stack([frames.rows, frames.received, lengths]).tobytes(), packed.tobytes())
+
+
+def _joined(pieces: list[_Messages]) -> Frames:
+    """The frames of one step, in one block again."""
+    columns = [np.frombuffer(bytearray(piece.columns), dtype=np.int64).reshape(3, -1) for piece in pieces]
+    rows, received, lengths = np.concatenate([*columns, np.zeros((3, 0), dtype=np.int64)], axis=1)
+    stops = np.cumsum(lengths)
+    blocks = [*(piece.payloads for piece in pieces), bytes(AHEAD_BYTES)]
+    data = np.frombuffer(bytearray().join(blocks), dtype=np.uint8)
+    return Frames(data, rows, received, stops - lengths, stops)
 
 
 class Lane:
@@ -116,9 +134,8 @@ class Lane:
         if (number, taken.row) <= self._start:
             return
         frames = taken.frames
-        for at in range(0, len(frames.rows), self._piece):
-            cut = slice(at, at + self._piece)
-            self._put(_Messages(frames.rows[cut], frames.received[cut], frames.payloads[cut]), patience_s)
+        for at in range(0, len(frames), self._piece):
+            self._put(_packed(frames.take(slice(at, at + self._piece))), patience_s)
         self._put(_StepEnds(taken.rejects, taken.row, taken.consumed, taken.elsewhere), patience_s)
 
     def file_ends(self, number: int, patience_s: float) -> None:

@@ -60,6 +60,8 @@ class SymbolWorker:
         self.outcome: Done | DatapipeError | None = None
         self.child: Child | None = None
         self.restarts = 0
+        self.reasons: list[str] = []
+        """Why it was started again, each time."""
         self._folder, self._settings, self._command = folder, settings, command
         self._on_progress = on_progress
         self._router: SymbolRouter | None = None
@@ -123,8 +125,9 @@ class SymbolWorker:
             case Went():
                 self._went = told
                 self._show()
-            case Done():
-                self.outcome = told
+            case Done(summary, digests):
+                # Told, but never written: a run without a death ends with the same dataset.
+                self.outcome = Done({**summary, "restarts": self.reasons}, digests)
             case Failed():
                 self.outcome = told.error()
             case Halted():
@@ -167,6 +170,7 @@ class SymbolWorker:
                 self._skip(rows, reason)
             case Retry(wait_s):
                 pass
+        self.reasons.append(reason)
         self._retry_at = now + wait_s
         self._show(f"starts again: {reason}")
 
@@ -186,7 +190,8 @@ class SymbolWorker:
 
     def _show(self, state: str = "") -> None:
         if not state and isinstance(self.outcome, DatapipeError):
-            state = "failed"
+            was_asked = self._is_stopping and isinstance(self.outcome, StoppedError)
+            state = "stopped" if was_asked else "failed"
         names = self.source.instrument.exchange, self.symbol
         went, total = self._went, self.source.bytes_total
         told = Progress(*names, went.bytes_done, total, went.events, went.epochs, self.restarts, state)
@@ -194,4 +199,6 @@ class SymbolWorker:
 
 
 def _stopped(folder: Path) -> StoppedError:
-    return StoppedError("was stopped; what is committed stands", file=folder, remedy="Go on with --resume")
+    return StoppedError(
+        "was stopped; what is committed stands", file=folder, remedy="Go on by the same command with --resume"
+    )

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import DatasetError, OptionError
+from rlx_datapipe.core.errors import OptionError, UnfinishedError
 from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.ingestion.ingest import parsed_captures
 from rlx_datapipe.ingestion.sources import LAKE, Source, find_sources
 from rlx_datapipe.pipeline.watching import Progress
-from rlx_datapipe.store.dataset import Dataset, open_dataset
+from rlx_datapipe.store.dataset import GO_ON, Dataset, open_dataset
 from rlx_datapipe.store.manifest import ChainManifest, hash_file
 from rlx_datapipe.validation.golden import Golden, gather_golden
 from rlx_datapipe.validation.result import ValidationReport
@@ -46,16 +46,18 @@ def validate(
     ------
     DatasetError, SourceError
         When something can't be read.
+    UnfinishedError
+        When a symbol of the dataset is not finished, and none is named.
     OptionError
         When the captures hold none of the dataset's symbols.
     """
     held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if symbol is None and held.manifest.unfinished:
-        raise DatasetError(
+        raise UnfinishedError(
             "is unfinished: its reconstruction was interrupted",
             file=held.path,
             missing=", ".join(held.manifest.unfinished),
-            remedy="Go on with rlx reconstruct --resume, or check a finished symbol with --symbol",
+            remedy=f"{GO_ON}, or check a finished symbol alone (--symbol)",
         )
     settings = settings or held.manifest.settings
     paths = [golden] if isinstance(golden, str | Path) else list(golden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from rlx_datapipe.book.kernels import best_price, best_quantity
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Side
 from rlx_datapipe.core.sequence import Link
 from rlx_datapipe.replay.control import NO_LIMIT, Mode, Note, Word
@@ -25,7 +25,7 @@ class Act(IntEnum):
     RESET = 5
 
 
-@kernel
+@helper
 def group_stop(events: Int64Array, start: int) -> int:
     """Column behind the last row of the group that begins at ``start``."""
     stop = start + 1
@@ -40,7 +40,7 @@ def group_stop(events: Int64Array, start: int) -> int:
     return stop
 
 
-@kernel
+@helper
 def judge_delta(events: Int64Array, start: int, control: Int64Array) -> int:
     """What becomes of the update group at ``start`` (an `Act`), by the venue's sequence rule."""
     update = events[Field.UPDATE_ID, start]
@@ -60,7 +60,7 @@ def judge_delta(events: Int64Array, start: int, control: Int64Array) -> int:
     return Act.APPLY if follows else Act.GAP
 
 
-@kernel
+@helper
 def follows_snapshot(events: Int64Array, start: int, control: Int64Array, stated: int) -> bool:
     """Whether the group at ``start`` continues a snapshot with update id ``stated``."""
     link = control[Word.LINK]
@@ -71,7 +71,7 @@ def follows_snapshot(events: Int64Array, start: int, control: Int64Array, stated
     return True
 
 
-@kernel
+@helper
 def follows_delta(events: Int64Array, start: int, control: Int64Array, last: int) -> bool:
     """Whether the group at ``start`` continues a delta with update id ``last``."""
     link = control[Word.LINK]
@@ -82,7 +82,7 @@ def follows_delta(events: Int64Array, start: int, control: Int64Array, last: int
     return True
 
 
-@kernel
+@helper
 def write_note(
     control: Int64Array,
     notes: Int64Array,
@@ -106,7 +106,7 @@ def write_note(
     control[Word.NOTES] = at + 1
 
 
-@kernel
+@helper
 def publish_best(control: Int64Array, book: Int64Array, notes: Int64Array, time: int) -> None:
     """Take the best prices from the book; flag what is crossed, locked or beyond the known depth."""
     bid, ask = best_price(book, Side.BID), best_price(book, Side.ASK)
@@ -130,7 +130,7 @@ def publish_best(control: Int64Array, book: Int64Array, notes: Int64Array, time:
     control[Word.STATE_FLAGS] = state
 
 
-@kernel
+@helper
 def close_odd_state(control: Int64Array, notes: Int64Array, time: int) -> None:
     """Note the stretch in which the book was crossed or locked, when it ends."""
     odd = control[Word.STATE_FLAGS] & (Flag.CROSSED | Flag.LOCKED)

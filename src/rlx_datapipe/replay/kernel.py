@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rlx_datapipe.book.kernels import quantity_at, set_level, top_levels
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
 from rlx_datapipe.replay.checks import check_passes
 from rlx_datapipe.replay.control import DROPPED, Mode, Note, Status, Word
@@ -83,7 +83,7 @@ def replay_rows(
     return stop, Status.DONE
 
 
-@kernel
+@helper
 def _due(control: Int64Array) -> bool:
     """Whether Python has work between this group and the next."""
     events = control[Word.NEXT_EVENT]
@@ -91,7 +91,7 @@ def _due(control: Int64Array) -> bool:
     return bool(pending or events >= control[Word.NEXT_KEYFRAME] or events >= control[Word.NEXT_EPOCH])
 
 
-@kernel
+@helper
 def publish_row(
     events: Int64Array, row: int, control: Int64Array, best: Int64Array, flags: Int64Array
 ) -> None:
@@ -137,7 +137,7 @@ def take_sample(control: Int64Array, book: Int64Array, samples: Int64Array, samp
     control[Word.SAMPLE_DUE] = 0
 
 
-@kernel
+@helper
 def _note_silence(time: int, control: Int64Array, notes: Int64Array) -> None:
     """Note a stretch without any event; it is no gap, only quiet."""
     last = control[Word.LAST_ORDER_TIME]
@@ -148,7 +148,7 @@ def _note_silence(time: int, control: Int64Array, notes: Int64Array) -> None:
         control[Word.LAST_ORDER_TIME] = time
 
 
-@kernel
+@helper
 def _trade(
     events: Int64Array,
     row: int,
@@ -176,7 +176,7 @@ def _trade(
     publish_row(events, row, control, best, flags)
 
 
-@kernel
+@helper
 def _seen(trade_id: int, time: int, control: Int64Array, recent_trades: Int64Array) -> bool:
     """Whether a trade of this id and time has been published; ids mostly grow, so this is seldom a search."""
     if time != control[Word.TRADE_TIME]:
@@ -193,7 +193,7 @@ def _seen(trade_id: int, time: int, control: Int64Array, recent_trades: Int64Arr
     return False
 
 
-@kernel
+@helper
 def _delta(
     events: Int64Array,
     start: int,
@@ -242,7 +242,7 @@ def _delta(
     return Status.DONE
 
 
-@kernel
+@helper
 def lose_book(events: Int64Array, start: int, control: Int64Array, notes: Int64Array, act: int) -> None:
     """Declare that from the group at ``start`` on there is no book, and note why."""
     event, time = control[Word.NEXT_EVENT], events[Field.ORIGIN_TIME, start]

@@ -11,15 +11,18 @@ from typing import Literal, get_args
 import polars as pl
 import pyarrow as pa
 
-from rlx_datapipe.core.errors import DatasetError
+from rlx_datapipe.core.errors import DatasetError, UnfinishedError
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
-from rlx_datapipe.store.commits import compare_logs, read_commits
 from rlx_datapipe.store.digest import TableDigest, combine
 from rlx_datapipe.store.layout import place_problem, slug
 from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
 from rlx_datapipe.store.tables import DataFile, data_files, digest_name, read_file
+from rlx_datapipe.store.verify import chain_name, chain_problems, unfinished_chains, verify_dataset
 
 Order = Literal["event", "received"]
+
+DAMAGED = "Restore it whole from a backup, or reconstruct it in a new folder"
+GO_ON = "Go on by the same rlx reconstruct command with --resume"
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ class Dataset:
         return Decimal(instrument.price_step).scaleb(-instrument.price_decimals)
 
     def __repr__(self) -> str:
-        chains = ", ".join(f"{c.instrument.exchange}/{c.instrument.symbol}" for c in self.manifest.chains)
-        return f"<Dataset {self.path}: {chains}>"
+        chains = ", ".join(chain_name(chain.instrument) for chain in self.manifest.chains)
+        missing = ", ".join(self.manifest.unfinished)
+        return f"<Dataset {self.path}: {chains}{'; unfinished, not in it: ' + missing if missing else ''}>"
 
     @property
     def events(self) -> pl.LazyFrame:
@@ -98,32 +102,35 @@ class Dataset:
         return self.table("quotes")
 
 
-def open_dataset(path: str | Path) -> Dataset:
+def open_dataset(path: str | Path, *, verify: bool = False) -> Dataset:
     """Open the folder that `reconstruct` made.
+
+    Reading checks little: Polars does not look at the checksums of a data file's pages, so a bit that flipped
+    on the disk, or while the folder was copied, can come out as a wrong value. With ``verify`` every commit
+    and the bytes of every committed file are first compared with what was committed, as by
+    ``rlx inspect --deep``; that reads each file once.
 
     Raises
     ------
     DatasetError
-        When it is not a dataset, one without a finished chain, or one whose logs are not those of a finished
-        run: changed, or put back from an older backup.
+        When it is not a dataset, or one whose logs are not those of a finished run: changed, or put back from
+        an older backup. With ``verify`` also when a file is not what was committed.
+    UnfinishedError
+        When none of its chains is finished.
     """
     dataset = find_dataset(path)
+    problems = verify_dataset(dataset.path, dataset.manifest).problems if verify else []
+    if problems:
+        raise DatasetError(
+            "is not what was committed",
+            file=dataset.path,
+            found=problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else ""),
+            remedy=DAMAGED,
+        )
     for chain in dataset.manifest.chains:
         for problem in chain_problems(dataset.path, chain):
-            raise DatasetError(
-                problem, file=dataset.path, remedy="Restore it whole from a backup, or reconstruct it"
-            )
+            raise DatasetError(problem, file=dataset.path, remedy=DAMAGED)
     return dataset
-
-
-def chain_problems(path: Path, chain: ChainManifest) -> list[str]:
-    """What in the logs of a finished chain is not as its last commit left it, one sentence each."""
-    instrument = chain.instrument
-    commits = read_commits(path, instrument.exchange, instrument.symbol)
-    if not commits or not commits[-1].is_last:
-        newest = f"the newest here is epoch {commits[-1].epoch}" if commits else "there is none"
-        return [f"{instrument.exchange}/{instrument.symbol}: the last commit is missing ({newest})"]
-    return compare_logs(path, commits)
 
 
 def find_dataset(path: str | Path) -> Dataset:
@@ -132,17 +139,21 @@ def find_dataset(path: str | Path) -> Dataset:
     Raises
     ------
     DatasetError
-        When it is not a dataset, or one without a finished chain.
+        When it is not a dataset.
+    UnfinishedError
+        When none of its chains is finished.
     """
     folder = Path(path)
     if problem := place_problem(folder):
         raise DatasetError(problem, file=folder, remedy="Move it elsewhere")
     manifest = read_manifest(folder)
     if not manifest.chains:
-        raise DatasetError(
-            "holds no finished symbol (its reconstruction was interrupted)",
+        standings = unfinished_chains(folder, manifest)
+        raise UnfinishedError(
+            "holds no finished symbol yet: its reconstruction was interrupted",
             file=folder,
-            remedy="Delete it and run rlx reconstruct again",
+            committed=", ".join(f"{one.chain} {one.events:,} events" for one in standings) or "nothing",
+            remedy=GO_ON,
         )
     return Dataset(folder, manifest)
 

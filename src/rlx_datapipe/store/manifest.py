@@ -65,7 +65,8 @@ class Manifest(msgspec.Struct, frozen=True):
         if symbol is None:
             if len(self.chains) == 1:
                 return self.chains[0]
-            raise DatasetError("several symbols here", found=held, remedy="Name one with --symbol")
+            remedy = "Name one of them (--symbol; symbol= in Python)"
+            raise DatasetError("several symbols here", found=held, remedy=remedy)
         matches = [chain for chain in self.chains if symbol in _names(chain.instrument)] or [
             chain for chain in self.chains if any(same_symbol(symbol, n) for n in _names(chain.instrument))
         ]
@@ -103,6 +104,34 @@ def chain_record(dataset: Path, instrument: Instrument) -> Path:
     return dataset / "chains" / f"{slug(instrument.exchange)}+{slug(instrument.symbol)}.json"
 
 
+def require_place(folder: Path, *, resume: bool = False) -> None:
+    """See that a dataset may be begun in a folder, or with ``resume`` gone on with; nothing is made.
+
+    Raises
+    ------
+    OutputError
+        When something is there already, or the folder can't be read.
+    DatasetError
+        When what is to be gone on with was made by another version.
+    """
+    if problem := place_problem(folder):
+        raise OutputError(problem, file=folder, remedy="Choose another --out")
+    if resume and is_dataset(folder):
+        read_manifest(folder)
+        return
+    try:
+        if not folder.exists() or (folder.is_dir() and all(p.name[0] == "." for p in folder.iterdir())):
+            return
+        begun = is_dataset(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    # Whatever is there may be somebody's only copy: nothing of ours advises to delete it.
+    remedy = "Choose another --out"
+    if begun:
+        remedy = "It holds a dataset: go on with it by --resume if it is unfinished, or choose another --out"
+    raise OutputError("is not empty", file=folder, remedy=remedy)
+
+
 def start_dataset(
     folder: Path, writer: str, settings: Settings, planned: Sequence[str] = (), *, resume: bool = False
 ) -> None:
@@ -115,21 +144,10 @@ def start_dataset(
     OutputError
         When something is there already, or the folder can't be written.
     """
-    if problem := place_problem(folder):
-        raise OutputError(problem, file=folder, remedy="Choose another --out")
+    require_place(folder, resume=resume)
     if resume and is_dataset(folder):
-        read_manifest(folder)
         return
     try:
-        if folder.exists() and (not folder.is_dir() or any(p.name[0] != "." for p in folder.iterdir())):
-            begun = is_dataset(folder)
-            raise OutputError(
-                "is not empty",
-                file=folder,
-                remedy="Go on with --resume, or choose another --out"
-                if begun
-                else "Choose another --out, or delete it first if you no longer need it",
-            )
         make_folder(folder)
     except OSError as error:
         raise unwritable(folder, error) from error

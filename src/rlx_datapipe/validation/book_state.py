@@ -105,6 +105,7 @@ class TradesAtTouch(Rule):
             return Outcome("No market trades under a valid book.", measures, skipped=True)
         headline = (
             f"{good / self.judged:.1%} of {plural(self.judged, 'market trade')} at or inside the best; "
-            f"{self.off_book / self.trades:.1%} off the book."
+            f"{self.off_book / self.trades:.1%} off the book. Depth is published later than "
+            "trades: the others met a book that had moved on."
         )
         return Outcome(headline, measures, [self.found(Severity.NOTE, headline)])

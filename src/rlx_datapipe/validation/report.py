@@ -8,7 +8,7 @@ from typing import Any
 
 from rlx_datapipe.validation.result import NAMED_MAX, RuleResult, ValidationReport
 
-MARKS = {"pass": "✅ pass", "note": "✅ note", "warn": "⚠️ warn", "fail": "❌ fail", "skipped": "⏭️ skipped"}
+MARKS = {"pass": "✅ pass", "note": "📝 note", "warn": "⚠️ warn", "fail": "❌ fail", "skipped": "⏭️ skipped"}
 _MARKUP = re.compile(r"[\\`*\[\]<>|]")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _BEST = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")

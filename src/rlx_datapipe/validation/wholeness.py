@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from rlx_datapipe.core.breaks import break_told
 from rlx_datapipe.core.event import NONE, Int64Array, Kind
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.validation.reading import Stretch
@@ -26,15 +29,20 @@ class EverythingRead(Rule):
         records = self.subject.records.of("quarantine")
         read = sum(self.subject.chain.summary.get("messages", {}).values())
         unread = int(sum(row["count"] or 0 for row in records.table["measures"].to_pylist()))
-        told = {"read": read, "unread": unread, "unread_share": share(unread, read + unread)}
-        headline = f"{unread:,} of {plural(read + unread, 'message')} could not be read."
-        findings = []
-        if unread:
-            severity = Severity.GATE if unread > UNREAD_SHARE_MAX * (read + unread) else Severity.WARN
-            reasons = "; ".join(records.table["detail"].to_pylist())
-            findings.append(self.found(severity, f"{headline} {reasons}", **told))
-            headline = f"{headline} {reasons}."
-        return Outcome(headline, told, findings, skipped=read + unread == 0)
+        told: dict[str, Any] = {"read": read, "unread": unread, "unread_share": share(unread, read + unread)}
+        if not unread:
+            return Outcome(f"All {plural(read, 'message')} were read.", told, skipped=read == 0)
+        details = records.table["detail"].to_pylist()
+        broken = [one.sentence for one in map(break_told, details) if one is not None]
+        told["broken"] = broken
+        severity = Severity.GATE if unread > UNREAD_SHARE_MAX * (read + unread) else Severity.WARN
+        headline = (
+            f"{unread:,} of {plural(read + unread, 'message')} could not be read. {'; '.join(details)}."
+        )
+        if broken:
+            headline = f"{'; '.join(broken)}. {headline}"
+        findings = [self.found(severity, headline.removesuffix("."), **told)]
+        return Outcome(headline, told, findings)
 
 
 class Coverage(Rule):

@@ -16,6 +16,7 @@ from rlx_datapipe.core.instrument import Instrument, same_symbol
 from rlx_datapipe.core.sequence import Link, SequenceRule
 from rlx_datapipe.venues import binance_columns as columns
 from rlx_datapipe.venues import binance_probe
+from rlx_datapipe.venues.binance_bytes import Usual, read_usual
 from rlx_datapipe.venues.binance_messages import (
     FOUND_CHARACTERS,
     NAMES,
@@ -29,9 +30,10 @@ from rlx_datapipe.venues.binance_messages import (
     Unknown,
     decode,
 )
-from rlx_datapipe.venues.binance_probe import is_snapshot, recognise, symbol_of
+from rlx_datapipe.venues.binance_names import NAMELESS, symbols_of
+from rlx_datapipe.venues.binance_probe import is_snapshot, recognise
 
-__all__ = ["MARKETS", "Market", "is_snapshot", "parse", "probe", "recognise", "symbol_of"]
+__all__ = ["MARKETS", "NAMELESS", "Market", "is_snapshot", "parse", "probe", "recognise", "symbols_of"]
 
 
 class Market(msgspec.Struct, frozen=True):
@@ -98,34 +100,43 @@ def parse(frames: Frames, file: str, instrument: Instrument, market: Market, tra
     """
     if trades not in ("trade", "aggTrade"):
         raise OptionError("unknown kind of trades", found=trades, expected="trade or aggTrade")
-    batch = _Batch(frames, file, instrument, market, trades)
+    aside = "aggTrade" if trades == "trade" else "trade"
+    usual = read_usual(frames, instrument, market.rule.link, aside)
+    batch = _Batch(frames, file, instrument, market, trades, usual)
     batch.sort()
     batch.build()
     return batch.parsed
 
 
 class _Batch:
-    """The work of one call of `parse`: messages by type, then columns, then rejects."""
+    """The general parser's part of one call of `parse`: messages by type, then columns, then rejects."""
 
     def __init__(
-        self, frames: Frames, file: str, instrument: Instrument, market: Market, trades: str
+        self,
+        frames: Frames,
+        file: str,
+        instrument: Instrument,
+        market: Market,
+        trades: str,
+        usual: Usual,
     ) -> None:
         self.frames = frames
         self.file = file
         self.instrument = instrument
         self.market = market
         self.aside: type = AggregateTrade if trades == "trade" else Trade
-        self.parsed = Parsed()
+        self.usual = usual
+        self.parsed = Parsed(usual.events, usual.quotes)
         self.messages: dict[type, list[Any]] = {kind: [] for kind in NAMES}
         self.indices: dict[type, list[int]] = {kind: [] for kind in NAMES}
         self.faults: dict[int, Fault] = {}
         self.kept: dict[int, str] = {}
 
     def sort(self) -> None:
-        """Decode each frame and put it with its kind."""
+        """Decode each frame that is left and put it with its kind."""
         seen: set[tuple[str, str, type]] = set()
-        for index, payload in enumerate(self.frames.payloads):
-            stream, message = decode(payload)
+        for index in self.usual.refused.tolist():
+            stream, message = decode(self.frames.payload(index))
             kind = type(message)
             key = (stream, message.symbol if kind is not Fault else "", kind)  # type: ignore[union-attr]
             if key not in seen:
@@ -168,25 +179,31 @@ class _Batch:
         )
         parts = []
         for kind, maker in makers:
+            faults: columns.Faults = {}
             if self.messages[kind]:
-                faults: columns.Faults = {}
                 events, owner = maker(self.messages[kind], self.instrument, faults)
-                events[Field.MESSAGE] = self._indices(kind, faults)[owner]
+                events[Field.MESSAGE] = np.array(self.indices[kind], dtype=np.int64)[owner]
                 parts.append(events)
+            self._count(kind, faults)
         if parts:
-            self.parsed.events = self._finish(np.concatenate(parts, axis=1), Field)
+            events = self._finish(np.concatenate(parts, axis=1), Field)
+            self.parsed.events = _merged(self.parsed.events, events, Field.MESSAGE)
+        faults = {}
         if self.messages[BookTicker]:
-            faults = {}
             quotes = columns.quotes(self.messages[BookTicker], self.instrument, faults)
-            quotes[Quote.MESSAGE] = self._indices(BookTicker, faults)
-            self.parsed.quotes = self._finish(quotes, Quote)
+            quotes[Quote.MESSAGE] = self.indices[BookTicker]
+        self._count(BookTicker, faults)
+        if self.messages[BookTicker]:
+            quotes = self._finish(quotes, Quote)
+            self.parsed.quotes = _merged(self.parsed.quotes, quotes, Quote.MESSAGE)
         self._report()
 
     def _take_out_trades(self) -> None:
         """Set aside the other kind of trade, and keep futures' trades that have no price and no size."""
-        aside = self.messages[self.aside]
+        name = NAMES[self.aside]
+        aside = len(self.messages[self.aside]) + self.usual.counts.pop(name, 0)
         if aside:
-            self.parsed.counts[f"set aside:{NAMES[self.aside]}"] = len(aside)
+            self.parsed.counts[f"set aside:{name}"] = aside
         self.messages[self.aside], self.indices[self.aside] = [], []
         pairs = list(zip(self.messages[Trade], self.indices[Trade], strict=True))
         bare = {index for message, index in pairs if _is_bare(message)}
@@ -203,15 +220,14 @@ class _Batch:
             if (message.previous_id != NONE) != linked:
                 self.faults[index] = wrong
 
-    def _indices(self, kind: type, faults: columns.Faults) -> Int64Array:
-        """Frame index of each message of a kind; its faults and counts are noted on the way."""
+    def _count(self, kind: type, faults: columns.Faults) -> None:
+        """Note the faults of a kind, and count its sound messages."""
         indices = self.indices[kind]
         for at, fault in faults.items():
             self.faults.setdefault(indices[at], fault)
-        good = sum(index not in self.faults for index in indices) if self.faults else len(indices)
+        good = sum(index not in self.faults for index in indices) + self.usual.counts[NAMES[kind]]
         if good:
             self.parsed.counts[NAMES[kind]] = good
-        return np.array(indices, dtype=np.int64)
 
     def _finish(self, table: Int64Array, field: type[Field] | type[Quote]) -> Int64Array:
         """The columns of sound messages in arrival order, with their row and receive time."""
@@ -221,8 +237,8 @@ class _Batch:
             order = order[~np.isin(index[order], list(self.faults))]
         table = table[:, order]
         index = table[field.MESSAGE]
-        table[field.RECEIVED_TIME] = np.array(self.frames.received, dtype=np.int64)[index]
-        table[field.MESSAGE] = np.array(self.frames.rows, dtype=np.int64)[index]
+        table[field.RECEIVED_TIME] = self.frames.received[index]
+        table[field.MESSAGE] = self.frames.rows[index]
         return table
 
     def _report(self) -> None:
@@ -236,8 +252,16 @@ class _Batch:
             self.parsed.kept.append(self._reject(index, reason))
 
     def _reject(self, index: int, reason: str, field: str = "", found: str = "") -> Reject:
-        raw = self.frames.payloads[index]
-        return Reject(self.file, self.frames.rows[index], reason, field, found, raw)
+        raw = self.frames.payload(index)
+        return Reject(self.file, int(self.frames.rows[index]), reason, field, found, raw)
+
+
+def _merged(usual: Int64Array, others: Int64Array, message: int) -> Int64Array:
+    """Columns of both in order of arrival, by the rows of their messages."""
+    if not others.shape[1]:
+        return usual
+    both = np.concatenate([usual, others], axis=1)
+    return np.ascontiguousarray(both[:, np.argsort(both[message], kind="stable")])
 
 
 def _is_bare(trade: Trade) -> bool:

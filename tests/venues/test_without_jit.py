@@ -1,0 +1,39 @@
+"""The tests of the parsing kernels again, once as plain Python and once with every array access checked."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INSIDE = "RLX_VENUES_TESTS_INSIDE"
+HERE = Path(__file__).parent
+TESTED = (
+    HERE / "test_binance_bytes.py",
+    HERE / "test_binance_names.py",
+    HERE.parent / "ingestion" / "test_line_kernel.py",
+    HERE.parent / "ingestion" / "test_mixed.py",
+)
+
+
+@pytest.mark.skipif(INSIDE in os.environ, reason="already inside such a run")
+@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+def test_the_kernels_tests_pass_with_the_switch_on(switch: str, tmp_path: Path) -> None:
+    environment = os.environ | {
+        switch: "1",
+        INSIDE: "1",
+        "RLX_VENUES_EXAMPLES": "30",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    options = ["-n", "0", "-p", "no:cacheprovider", "-m", "not recordings"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *map(str, TESTED)],
+        cwd=HERE.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
