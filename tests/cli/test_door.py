@@ -227,6 +227,13 @@ def test_recordings_are_shown_with_their_files(source: Path) -> None:
         assert words in said.out
 
 
+def test_a_profile_shows_the_stages_of_what_was_done(source: Path, tmp_path: Path) -> None:
+    command = ("reconstruct", source, "--out", tmp_path / "out", "--profile")
+    shown = rlx(*command).out
+    assert all(stage in shown for stage in ("ingestion", "replay", "sink", "commit", "ns an event"))
+    assert "ingestion" not in rlx(*command, "--resume").out, "nothing was done"
+
+
 def test_environment_and_file_and_option_settle_a_setting_in_this_order(source: Path, tmp_path: Path) -> None:
     config = tmp_path / "settings.toml"
     config.write_text("books_levels = 3\n")

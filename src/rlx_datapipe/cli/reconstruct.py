@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rlx_datapipe.cli.progress import progress_bar
+from rlx_datapipe.cli.stages import show_stages
 from rlx_datapipe.cli.summary import show_reconstruction
 from rlx_datapipe.cli.terminal import (
     config_option,
@@ -42,6 +43,7 @@ from rlx_datapipe.core.errors import OutputError
 @click.option("--books-every-ms", type=int, help="Cadence of the books table; 0 is every update group.")
 @click.option("--books-levels", type=int, help="Depth of the books table.")
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
+@click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
 @config_option
 @json_option
 @guarded
@@ -55,6 +57,7 @@ def reconstruct(
     quantity_decimals: int | None,
     resume: bool,
     workers: int,
+    profile: bool,
     config: Path | None,
     as_json: bool,
     **given: Any,
@@ -89,3 +92,5 @@ def reconstruct(
         give(result)
     else:
         show_reconstruction(result, sources, out)
+        if profile:
+            show_stages(result)
