@@ -69,8 +69,7 @@ def reconstruct(
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``, ``findings``
     (alarms: drift and gaps beyond their thresholds; files that break off), ``events_per_second``,
     ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the same per chain in
-    ``chains``, see `run_summary`, there with ``stages``: wall and CPU seconds of each stage; ``repaired``,
-    if a power cut left anything that had to be taken out.
+    ``chains``, see `run_summary`; ``repaired``, if a power cut left anything that had to be taken out.
 
     Raises
     ------

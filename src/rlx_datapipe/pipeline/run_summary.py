@@ -63,7 +63,8 @@ def with_course(summary: Summary, stood: Commit | None) -> Summary:
 
     ``resumed_events`` were committed before it, and do not count in its rate; ``resumed_from_epoch`` is the
     last epoch committed then, or None; ``was_complete`` says that there was nothing left to do; ``restarts``
-    has a reason for each time that its process was started again.
+    has a reason for each time that its process was started again. The wall and CPU seconds of its ``stages``
+    are those of this run as well.
     """
     before = stood.rows["events"] if stood else 0
     rate = round(summary["events_per_second"] * (1 - before / summary["events"])) if before else None
