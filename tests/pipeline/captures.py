@@ -81,3 +81,9 @@ def mixed(path: Path, captures: Iterable[Path]) -> Path:
     lines.sort(key=lambda line: int(line.partition(b" ")[0]))
     write_capture(lines, path)
     return path
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Settings as the environment tells them to the command."""
+    names = ("batch_rows", "epoch_events", "keyframe_events", "horizon_ms")
+    return {f"RLX_{name.upper()}": str(getattr(settings, name)) for name in names}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.door import rlx
-from tests.pipeline.captures import SPOT, capture
+from tests.pipeline.captures import SPOT, capture, variables
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, DatasetError, OutputError
@@ -334,7 +334,7 @@ def test_the_other_writer_is_told_by_its_pid(source: Path, later: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        said = rlx("reconstruct", source, "--out", later, "--resume")
+        said = rlx("reconstruct", source, "--out", later, "--resume", env=variables(SETTINGS))
         holder.kill()
     assert said.status == 2
     assert f"is being written by another process (pid {holder.pid}). Wait for it" in said.sentence()

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.cli.door import RLX, rlx
-from tests.pipeline.captures import SPOT, capture
+from tests.pipeline.captures import SPOT, capture, variables
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatasetError, OutputError
@@ -169,7 +169,7 @@ def test_a_second_writer_is_refused(source: Path, cut: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(OutputError, match="is being written by another process"):
             resume(source, cut)
-        said = rlx("reconstruct", source, "--out", cut, "--resume")
+        said = rlx("reconstruct", source, "--out", cut, "--resume", env=variables(SETTINGS))
         assert (said.status, "is being written by another process" in said.sentence()) == (2, True)
     assert contents(cut) == before
 

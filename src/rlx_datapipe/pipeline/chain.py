@@ -165,10 +165,10 @@ class _ChainWriter:
                     alarms.add(replayed.quality)
                     sink.add(replayed)
             if batch.states is not None:
-                states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
                 with self.times.of("commit"):
                     alarms.judge()
                     self._check()
+                    states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
                     sink.commit(self._pins, states)
                 if watcher.is_stopped():
                     raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")

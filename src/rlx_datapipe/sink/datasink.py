@@ -189,7 +189,7 @@ class DataSink:
     def restore(self, state: State, commit: Commit) -> None:
         """Go on behind a commit of this chain, as the sink that made it."""
         values: dict[str, Any] = state.values
-        self._newest = values["newest"]
+        self._newest = dict(values["newest"])
         self._epoch, self._previous = commit.epoch + 1, commit.digest()
         self.quarantine.restore(State(values["quarantine"]))
         self._unknown.restore(State(values["unknown"]))
