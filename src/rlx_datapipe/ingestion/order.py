@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 
 from rlx_datapipe.core.event import FIELDS, NONE, Field, Int64Array, empty_events, total_order
@@ -21,6 +23,11 @@ _AFTER_ALL = np.iinfo(np.int64).max
 
 Piece = tuple[Int64Array, int, int]
 """Columns of an array from the first number up to the second."""
+
+
+def _last_time(piece: Piece) -> int:
+    chunk, _, stop = piece
+    return int(chunk[Field.ORDER_TIME, stop - 1])
 
 
 def _new_clock() -> Int64Array:
@@ -97,11 +104,13 @@ class Stream:
 
     def _cut(self, time: int) -> list[Piece]:
         """Take back what is held from an order time on."""
-        kept, taken = [], []
-        for chunk, start, stop in self._chunks:
+        whole = bisect_left(self._chunks, time, key=_last_time)
+        kept, taken = self._chunks[:whole], self._chunks[whole:]
+        if taken:
+            chunk, start, stop = taken[0]
             cut = start + int(np.searchsorted(chunk[Field.ORDER_TIME, start:stop], time))
             kept += [(chunk, start, cut)] if cut > start else []
-            taken += [(chunk, cut, stop)] if cut < stop else []
+            taken[0] = chunk, cut, stop
         self._chunks = kept
         return taken
 
