@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from rlx_datapipe.core.feed import Parsed
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.ingestion import lake_rows
+from rlx_datapipe.ingestion.lake_open import open_lake, read_batches
 from rlx_datapipe.ingestion.lake_rows import (
     EARLIEST_NS,
     LATEST_NS,
@@ -86,3 +89,23 @@ def test_one_odd_row_is_enough_to_look_at_all(
 def test_the_last_message_begins_where_the_list_of_all_beginnings_ends(runs: list[tuple[int, int]]) -> None:
     ids = np.repeat([number for number, _ in runs], [count for _, count in runs])
     assert last_group_start(ids) == group_starts(ids)[-1]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path, dice, count = tmp_path / "1.snappy.parquet", np.random.default_rng(1), 400_000
+    columns = {
+        "timestamp": NOW + np.arange(count),
+        "receipt_timestamp": NOW + np.arange(count),
+        "sequence_number": np.arange(count),
+        "side_is_bid": dice.random(count) < 0.5,
+        "price": dice.random(count),
+        "size": dice.random(count),
+    }
+    pq.write_table(pa.table(columns, SCHEMAS[DELTAS]), path, row_group_size=4_000)
+    before = pa.total_allocated_bytes()
+    file, layout = open_lake(path)
+    with file:
+        batches = read_batches(file, layout, path, ("BINANCE", "BTC-USDT"), 4_000)
+        held = [pa.total_allocated_bytes() - before for _ in batches]
+    assert len(held) == 100
+    assert max(held) < 4_000_000 < path.stat().st_size

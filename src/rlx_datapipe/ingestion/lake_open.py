@@ -31,7 +31,8 @@ def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
     """
     _check_ends(path)
     try:
-        file = pq.ParquetFile(path, memory_map=False)
+        # Buffered ahead, as by default, all that was read of the file would stay in memory until its end.
+        file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
         schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise SourceError("Parquet footer can't be read", file=path, found=_first_line(error)) from error
