@@ -44,7 +44,7 @@ def resolve(project: str, lock: str) -> str:
         # The old constraints would hold every version fast, so uv resolves without them.
         (place / "pyproject.toml").write_text(CONSTRAINTS.sub("", project), encoding="utf-8")
         (place / LOCK).write_text(lock, encoding="utf-8")
-        what = "pip compile pyproject.toml --group dev --universal --python-version 3.11"
+        what = "pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11"
         form = "--generate-hashes --no-header --no-annotate --quiet --output-file"
         command = [*_uv(), *what.split(), *form.split(), LOCK]
         subprocess.run(command, cwd=place, check=True, stdin=subprocess.DEVNULL)

@@ -32,6 +32,8 @@ class RecordKind(IntEnum):
     OPEN = 3
     CLOSE = 4
     SEAL = 5
+    SNAPSHOT = 6
+    NOTE = 7
 
 
 class Record(NamedTuple):

@@ -1,0 +1,1 @@
+"""Live capture: what an exchange sends becomes sealed raw segments, byte for byte."""
