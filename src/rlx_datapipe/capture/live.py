@@ -96,8 +96,11 @@ class LiveCapture:
                 tasks += [group.create_task(self._tick()), group.create_task(self.snapshots.run())]
                 tasks.append(group.create_task(self.clock_watch.watch()))
                 group.create_task(self._wait(stop, duration_s, tasks))
-        except* DatapipeError as group_error:
-            raise _first(group_error) from group_error
+        except BaseExceptionGroup as errors:
+            told = errors.subgroup(DatapipeError)
+            if told is None:
+                raise
+            raise _first(told) from errors
         finally:
             try:
                 self.intake.settle(at_once=True)

@@ -1,4 +1,4 @@
-"""How a capture goes, and what it came to: counts, lags, gaps, connections; for the live view and for JSON."""
+"""How a capture goes, and what it came to: counts, lags, gaps, connections; to be shown, and for JSON."""
 
 from __future__ import annotations
 
