@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from rlx_datapipe.capture.arrival import Arrival
@@ -79,7 +80,7 @@ def account(recorder: ListRecorder, stream: str) -> Account:
     found.missing = len(missing)
     spans += [(one, one) for one in missing]
     spans.sort()
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         if after[0] <= before[1]:
             found.doubled.append((after[0], before[1]))
         elif after[0] > before[1] + 1:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from tests.capture.virtual import VirtualClock
+
 from rlx_datapipe.capture.connection import RefusedError, Take
 from rlx_datapipe.capture.rest import Answer, UnansweredError
-from tests.capture.virtual import VirtualClock
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class SimWire:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str = ""
     is_stalled: bool = False
+    is_deaf: bool = False
     muted: set[str] = field(default_factory=set)
     kept_back: bytes | None = None
     delivered: int = 0
@@ -69,6 +71,8 @@ class SimWire:
 
     async def subscribe(self, streams: Sequence[str]) -> None:
         self.exchange.log["subscribe"] += 1
+        if self.is_deaf:
+            return
         self.streams |= set(streams)
         self.muted -= set(streams)
         self.arrive(b'{"result":null,"id":1}')
@@ -224,6 +228,17 @@ class Exchange:
                 shutdown = b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'
                 loop.call_later(faults.age_s / 2, wire.arrive, shutdown)
         return wire
+
+    def stall_all(self) -> None:
+        """Let nothing more come from any connection, nor an answer to a ping."""
+        for wire in self.wires:
+            wire.is_stalled = True
+
+    def mute_all(self, stream: str, is_deaf: bool = False) -> None:
+        """Lose the subscription of every connection to a stream, and hear no request for it if deaf."""
+        for wire in self.wires:
+            wire.muted.add(stream)
+            wire.is_deaf = is_deaf
 
     def _stall(self, wire: SimWire) -> None:
         self.log["stall"] += not wire.ended
