@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.errors import OutputError, UnwritableError
+from rlx_datapipe.core.errors import DiskFullError, OutputError, UnwritableError
 
 _LOCK_POLL_S = 0.05
 
@@ -176,7 +176,8 @@ def _check_held(folder: Path, path: Path, descriptor: int) -> None:
 
 def unwritable(path: Path, error: Exception) -> UnwritableError:
     """The error for an output that the system refuses to write."""
-    return UnwritableError(
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (DiskFullError if is_full else UnwritableError)(
         f"can't be written ({system_reason(error)})",
         file=path,
         remedy="Choose a folder that you may write to, with enough space, by --out",

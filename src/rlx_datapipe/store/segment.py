@@ -21,6 +21,7 @@ from rlx_datapipe.store.frames import (
     Record,
     RecordKind,
     Seal,
+    header_bytes,
     parse_head,
     parse_header,
     parse_seal,
@@ -127,13 +128,14 @@ class SegmentReader:
 
     def _read_header(self, file: IO[bytes]) -> int:
         content = file.read(HEADER_BYTES)
+        content += file.read(header_bytes(content) - HEADER_BYTES)
         header = parse_header(content)
         if header is None:
             raise self._damage("no header of a segment")
         if (header.generation, header.number) != self._place:
             raise self._damage(f"the header of generation {header.generation}, segment {header.number}")
         self._digest.update(content)
-        self.header, self.offset, self.next_sequence = header, HEADER_BYTES, header.first_sequence
+        self.header, self.offset, self.next_sequence = header, len(content), header.first_sequence
         return header.seed
 
     def _records(self, file: IO[bytes], size: int, seed: int) -> Iterator[Record]:

@@ -1,0 +1,88 @@
+"""Two threads behind a recorder: one puts the log on the disk, the other seals what is finished of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from rlx_datapipe.capture.sealing import Sealer
+from rlx_datapipe.core.errors import DatapipeError, OutputError, UnwritableError
+
+_RETRY_S = 1.0
+_JOIN_S = 600.0
+
+
+class SyncingThread:
+    """Calls ``sync`` at every interval, and sooner when it is woken; after an error it stops for good.
+
+    ``problem`` is that error: a second sync might succeed with the data gone.
+    """
+
+    def __init__(self, sync: Callable[[], None], every_ns: int) -> None:
+        self._sync, self._every_s = sync, every_ns / 1e9
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self.problem: OutputError | None = None
+        self._thread = threading.Thread(target=self._run, name="capture sync", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Sync now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let the thread end; what it has not synced is left to the caller."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(self._every_s)
+            self._wake.clear()
+            try:
+                self._sync()
+            except OutputError as error:
+                self.problem = error
+                return
+
+
+class SealingThread:
+    """Seals the finished part of the log whenever it is woken; what the disk refuses is tried again.
+
+    ``problem`` tells in words why it is behind, empty where it is not. Capture goes on meanwhile: the log
+    holds all.
+    """
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self.records = 0
+        self.problem = ""
+        self._thread = threading.Thread(target=self._run, name="capture sealing", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """A segment of the log was finished."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let the thread end behind the segment that it is at."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(_RETRY_S if self.problem else None)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                self.records += self._sealer.seal_all()
+                self.problem = ""
+            except UnwritableError as error:
+                self.problem = str(error)
+            except DatapipeError as error:
+                # The log itself is damaged: no second attempt mends that, and nothing of it is removed.
+                self.problem = str(error)
+                return
