@@ -148,7 +148,7 @@ class ClockWatch:
 
     async def measure(self) -> None:
         """Ask kernel and time server once, and note what they say."""
-        facts: dict[str, object] = {"event": "state", "kernel": kernel_state()}
+        facts: dict[str, object] = {"event": "state", "offset_ns": None, "kernel": kernel_state()}
         server = self._settings.ntp_server
         if server:
             try:
@@ -160,10 +160,10 @@ class ClockWatch:
                 facts["ntp_failed"] = f"{type(error).__name__}: {error}"[:200]
             else:
                 self.offset_ms = answer.offset * 1e3
+                facts["offset_ns"] = round(answer.offset * 1e9)
                 facts["ntp"] = {
                     "server": server,
-                    "offset_ms": self.offset_ms,
-                    "delay_ms": answer.delay * 1e3,
+                    "delay_ms": round(answer.delay * 1e3, 3),
                     "stratum": answer.stratum,
                 }
         self._note("clock", **facts)

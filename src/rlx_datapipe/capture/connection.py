@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rlx_datapipe.capture.settings import CaptureSettings
+from rlx_datapipe.core.errors import OptionError
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -17,6 +18,24 @@ Take = Callable[[bytes], None]
 
 _LOG = logging.getLogger("rlx_datapipe.capture.connection")
 _REASON_CHARACTERS = 200
+
+
+def require_network() -> None:
+    """See that what reaches the venue is installed.
+
+    Raises
+    ------
+    OptionError
+        When it is not; the sentence has the command that installs it.
+    """
+    try:
+        import httpx  # noqa: F401
+        import ntplib  # noqa: F401
+        import websockets  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise OptionError(
+            "live capture needs the extra 'capture'", remedy="Run: pip install 'rlx-datapipe[capture]'"
+        ) from error
 
 
 class RefusedError(Exception):

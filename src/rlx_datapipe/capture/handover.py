@@ -17,7 +17,7 @@ from rlx_datapipe.capture.watchdog import Watchdog
 
 _NS = 1_000_000_000
 _BETWEEN_S = 5.0
-"""Planned handovers follow each other no faster than this."""
+"""Planned handovers follow each other no faster than this, or than a tenth of the age if that is less."""
 _PATIENCE_MAX = 128
 _PROVEN_S = 60.0
 """A connection that lived this long shows that the venue takes us: the next wait is a short one again."""
@@ -222,7 +222,8 @@ class Feed:
         if coming.why == "silent":
             self._patience = 1
         self._take_over(coming)
-        self._not_before_ns = self._venue.clock.monotonic_ns() + int(_BETWEEN_S * _NS)
+        between_s = min(_BETWEEN_S, self._settings.age_s / 10)
+        self._not_before_ns = self._venue.clock.monotonic_ns() + int(between_s * _NS)
         self.handovers += 1
         self._backoff.succeeded()
         self._venue.intake.note(

@@ -59,6 +59,8 @@ class Intake:
         Both clocks; how long a message waits for those before it.
     on_gap
         Called with the name of a stream of which ids have just been declared missing, or that began anew.
+    on_told
+        Called with the kind and the facts of each gap and note.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class Intake:
         clock: Clock,
         settings: CaptureSettings,
         on_gap: Callable[[str], None] = lambda stream: None,
+        on_told: Callable[[str, dict[str, object]], None] = lambda kind, facts: None,
     ) -> None:
-        self._recorder, self._clock, self._on_gap = recorder, clock, on_gap
+        self._recorder, self._clock, self._on_gap, self._on_told = recorder, clock, on_gap, on_told
         self._wall_ns, self._monotonic_ns = clock.wall_ns, clock.monotonic_ns
         self.chains: dict[str, Chain] = {}
         self.lags: dict[str, RecentLag] = {}
@@ -162,11 +165,13 @@ class Intake:
         self.gaps = [*self.gaps[-_KINDS_TOLD + 1 :], facts]
         self._tell(RecordKind.GAP, 0, "!gap", facts)
         self._on_gap(stream)
+        self._on_told("gap", facts)
 
     def note(self, kind: str, **facts: object) -> None:
         """Note what happened to the capture."""
         self.notes[kind] += 1
         self._tell(RecordKind.NOTE, 0, "!note", {"kind": kind, **facts})
+        self._on_told(kind, facts)
 
     def counts(self) -> dict[str, Counts]:
         """What came of the messages of each stream."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import count
 
@@ -39,6 +39,8 @@ class LiveCapture:
         Last ids of streams that an earlier process kept in the same folder: what lies between is missing.
     clock, dial, fetch, ask, dice
         Both clocks, the network, the time server, and what draws the waits.
+    on_told
+        Called with the kind and the facts of each gap and note.
     """
 
     def __init__(
@@ -53,12 +55,13 @@ class LiveCapture:
         fetch: Fetch | None = None,
         ask: AskNtp = ask_ntp,
         dice: random.Random | None = None,
+        on_told: Callable[[str, dict[str, object]], None] = lambda kind, facts: None,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
         self._settings, self._recorder, self._plan = settings, recorder, plan
         # Spreads waits, so that many captures do not come back together; no secret.
         dice = dice or random.Random()  # noqa: S311
-        self.intake = Intake(plan.streams, recorder, self._clock, settings, self._on_gap)
+        self.intake = Intake(plan.streams, recorder, self._clock, settings, self._on_gap, on_told)
         for stream, last_id in (resumed or {}).items():
             if stream in self.intake.chains:
                 self.intake.chains[stream].resume(last_id, "restart")
