@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -34,7 +35,7 @@ class SocketExchange:
     def __init__(self) -> None:
         self.connections: list[ServerConnection] = []
         self.paths: list[str] = []
-        self.received: list[dict[str, object]] = []
+        self.received: list[dict[str, Any]] = []
         self.rest: list[tuple[int, dict[str, str], bytes]] = []
         self.asked: list[str] = []
         self.refusals: list[tuple[int, dict[str, str]]] = []
