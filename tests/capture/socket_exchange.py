@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request, Response
 
 
@@ -87,6 +88,9 @@ class SocketExchange:
                 request = json.loads(text)
                 self.received.append(request)
                 await connection.send(json.dumps({"result": None, "id": request["id"]}))
+        except ConnectionClosedError:
+            # As a killed client leaves it.
+            pass
         finally:
             self.connections.remove(connection)
 

@@ -293,6 +293,7 @@ class Feed:
         for link in (self.active, self.coming, self._arriving):
             if link is not None:
                 self._close(link, "stopped")
+        self.active = self.coming = self._arriving = None
         if self._closing:
             done, _ = await asyncio.wait(self._closing, timeout=4 * self._settings.close_s)
             for task in done:

@@ -57,7 +57,8 @@ class LagHistogram:
         values = self.percentiles((0.50, 0.95, 0.99))
         names = ("p50_ms", "p95_ms", "p99_ms")
         return {
-            name: None if value is None else value / 1e6 for name, value in zip(names, values, strict=True)
+            name: None if value is None else round(value / 1e6, 3)
+            for name, value in zip(names, values, strict=True)
         }
 
 

@@ -109,10 +109,10 @@ async def _show(live: LiveCapture, out: Path, on_progress: OnProgress) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files of a capture; files that come and go meanwhile may be counted or not."""
+    """Bytes of what a capture keeps, without locks and ballast; files that come and go may be missed."""
     total = 0
     for place, _, names in os.walk(folder):
-        for name in names:
+        for name in (name for name in names if not name.startswith(".")):
             with suppress(OSError):
                 total += (Path(place) / name).stat().st_size
     return total
