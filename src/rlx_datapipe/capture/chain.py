@@ -50,8 +50,8 @@ class DenseChain:
 
     The rule is strict, and the same for all: the message goes on behind the last id if it says so (USD-M
     depth: ``pu`` is the last ``u``) or if its first id is the next one. What lies ahead is held for a moment,
-    since another connection, or the same one, may still bring what is between; then the ids between are
-    declared missing, each exactly once. A message whose ids were handed over already is dropped and counted;
+    since another connection, or the same one, may still bring what is between; then, or at once where nobody
+    listened for a while, the ids between are declared missing, each exactly once. A message whose ids were handed over already is dropped and counted;
     one whose ids were declared missing is kept, with a note that withdraws them from the gap.
 
     Parameters
@@ -71,7 +71,8 @@ class DenseChain:
         self._hold_ns, self._hold_messages = hold_ns, hold_messages
         self._held: list[_Held] = []
         self._gaps: list[tuple[int, int]] = []
-        self._start, self._event_ns, self._order = NONE, NONE, 0
+        self._gaps_last = NONE
+        self._start, self._floor, self._event_ns, self._order = NONE, NONE, NONE, 0
         self._reason = "missing"
         self.last = NONE
         self.span_first = NONE
@@ -84,8 +85,9 @@ class DenseChain:
 
     def resume(self, last_id: int, reason: str) -> None:
         """Go on behind an id that an earlier process kept: what lies between is missing for this reason."""
-        self.last = last_id
-        self._start, self._reason = last_id + 1, reason
+        self.last, self._start, self._reason = last_id, last_id + 1, reason
+        # What came before belongs to the earlier process.
+        self._floor = self._start
 
     def broken(self, reason: str) -> None:
         """Tell that nobody listened for a while, so that a gap that follows has this reason."""
@@ -95,7 +97,7 @@ class DenseChain:
     def take(self, ids: Ids, arrival: Arrival) -> None:
         """Take a message as it came."""
         if ids.last_id > self.last:
-            before = ids.previous_id if ids.previous_id >= 0 else ids.first_id - 1
+            before = _before(ids)
             if self.last == NONE:
                 self._start = before + 1
                 self._pass(ids, arrival)
@@ -108,7 +110,8 @@ class DenseChain:
             else:
                 self._order += 1
                 heapq.heappush(self._held, _Held(before, ids.last_id, self._order, ids, arrival))
-                if len(self._held) > self._hold_messages:
+                # After a break there is nobody left who could bring what is between.
+                if len(self._held) > self._hold_messages or self._reason != "missing":
                     self._declare()
         else:
             self._behind(ids, arrival)
@@ -123,17 +126,20 @@ class DenseChain:
     def _declare(self) -> None:
         first = self._held[0]
         if first.before > self.last:
-            gap = (self.last + 1, first.before)
-            self._told.miss(self._stream, *gap, self._reason)
-            self.counts.gaps += 1
-            self.counts.missing += gap[1] - gap[0] + 1
-            self._gaps.append(gap)
-            if len(self._gaps) > GAPS_REMEMBERED:
-                # Below what is remembered nothing can be judged; what comes from there is kept.
-                self._start = self._gaps.pop(0)[1] + 1
+            self._miss(self.last + 1, first.before, self._reason)
             self.last = first.before
             self.span_first = first.ids.first_id
         self._release()
+
+    def _miss(self, from_id: int, to_id: int, reason: str) -> None:
+        self._told.miss(self._stream, from_id, to_id, reason)
+        self.counts.gaps += 1
+        self.counts.missing += to_id - from_id + 1
+        self._gaps.append((from_id, to_id))
+        self._gaps_last = max(self._gaps_last, to_id)
+        if len(self._gaps) > GAPS_REMEMBERED:
+            # Below what is remembered nothing can be judged: what comes from there is kept.
+            self._start = self._floor = self._gaps.pop(0)[1] + 1
 
     def _release(self) -> None:
         while self._held and self._held[0].before <= self.last:
@@ -163,8 +169,11 @@ class DenseChain:
                 self._told.note("late", stream=self._stream, from_id=first, to_id=last)
             self.counts.kept += 1
             self._told.keep(arrival)
-        elif ids.last_id < self._start:
+        elif (before := _before(ids)) + 1 < self._start:
             self.counts.early += 1
+            if self._floor <= ids.last_id < self._start - 1:
+                self._miss(ids.last_id + 1, self._start - 1, "missing")
+            self._start = min(self._start, max(before + 1, self._floor))
             self.counts.kept += 1
             self._told.keep(arrival)
         else:
@@ -172,7 +181,9 @@ class DenseChain:
 
     def _withdrawn(self, ids: Ids) -> list[tuple[int, int]]:
         """The ids of a message that were declared missing, taken out of the gaps."""
-        first = (ids.previous_id if ids.previous_id >= 0 else ids.first_id - 1) + 1
+        first = _before(ids) + 1
+        if first > self._gaps_last:
+            return []
         found, left = [], []
         for gap in self._gaps:
             low, high = max(gap[0], first), min(gap[1], ids.last_id)
@@ -192,10 +203,15 @@ class DenseChain:
         self.counts.gaps += 1
         self.counts.resets += 1
         self._gaps.clear()
-        before = ids.previous_id if ids.previous_id >= 0 else ids.first_id - 1
-        self._start = before + 1
+        self._gaps_last = NONE
+        self._start, self._floor = _before(ids) + 1, NONE
         self.span_first = ids.first_id
         self._pass(ids, arrival)
+
+
+def _before(ids: Ids) -> int:
+    """The id behind which a message says that it follows."""
+    return ids.previous_id if ids.previous_id >= 0 else ids.first_id - 1
 
 
 class SparseChain:

@@ -75,7 +75,7 @@ def read_ids(payload: bytes) -> Ids:
     """The place in its stream of a message of a combined stream; never raises.
 
     What is not wholly as published, such as another symbol than the stream's, is ``unknown`` and has no ids:
-    nobody may take it for the message that it is not.
+    nobody may take it for the message that it is not. Which of two fields of one name counts is not told.
     """
     end = payload.find(_BETWEEN, len(_OPENING))
     if not payload.startswith(_OPENING) or end < 0 or not _is_json(payload):
@@ -110,7 +110,7 @@ def snapshot_id(body: bytes) -> int:
     """``lastUpdateId`` of the answer to a REST depth request; -1 if the body is no such answer."""
     match = _LAST_UPDATE.match(body)
     if match is not None and _is_json(body):
-        return int(match[1])
+        return int(match[1]) if int(match[1]) <= _INT64_MAX else NO_ID
     try:
         found = msgspec.json.decode(body, type=_Snapshot)
     except (msgspec.DecodeError, UnicodeDecodeError):
