@@ -89,23 +89,10 @@ def reconstruct(
     settings, folder = settings or Settings(), Path(out)
     _require_workable(workers, folder, settings, resume=resume)
     started = time.perf_counter()
-    given = [Path(sources)] if isinstance(sources, str | Path) else [Path(source) for source in sources]
-    if follow:
-        _wait_for_capture(given, settings, key_file, on_notice)
-    found = find_sources(
-        given,
-        settings,
-        format=format,
-        exchange=exchange,
-        symbols=symbols,
-        decimals=decimals,
-        apart=folder,
-        key_file=key_file,
-        on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
-    )
-    if follow:
-        found = [replace(source, is_followed=True) for source in found]
-        workers = workers if len(found) == 1 else max(workers, len(found))
+    how = {"format": format, "exchange": exchange, "symbols": symbols, "decimals": decimals}
+    found = _find(sources, folder, settings, on_notice, follow=follow, key_file=key_file, **how)
+    if follow and len(found) > 1:
+        workers = max(workers, len(found))
     planned = [chain_name(source.instrument) for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
     return _fill(found, folder, settings, workers, on_progress, on_notice, started)
@@ -117,6 +104,30 @@ def _require_workable(workers: int, folder: Path, settings: Settings, *, resume:
         raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
     require_handles()
     _require_place(folder, settings, resume=resume)
+
+
+def _find(
+    sources: str | Path | Iterable[str | Path],
+    apart: Path,
+    settings: Settings,
+    on_notice: Callable[[str], None],
+    *,
+    follow: bool,
+    key_file: Path | None,
+    **how: Any,
+) -> list[Source]:
+    given = [Path(sources)] if isinstance(sources, str | Path) else [Path(source) for source in sources]
+    if follow:
+        _wait_for_capture(given, settings, key_file, on_notice)
+    found = find_sources(
+        given,
+        settings,
+        apart=apart,
+        key_file=key_file,
+        on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
+        **how,
+    )
+    return [replace(source, is_followed=follow) for source in found]
 
 
 def _wait_for_capture(
