@@ -104,7 +104,7 @@ class MarketConfig:
         """Refuse a number outside the range in which the market stays alive."""
         wire = self.wire
         bounds: tuple[tuple[str, float, float, float], ...] = (
-            ("seed", self.seed, 0, 2**63),
+            ("seed", self.seed, 0, 2**63 - 1),
             ("start_ns", self.start_ns, 10**18 + 10 * NS_PER_S, 9 * 10**18),
             ("duration_s", self.duration_s, 1, 366 * 86_400),
             ("price_decimals", wire.price_decimals, 1, 18),
