@@ -88,6 +88,7 @@ def steady() -> Iterator[None]:
 _AFTER = {
     "reconstruct": "what is committed stands. Go on by the same command with --resume",
     "demo": "nothing is left of it. Run it again, it begins anew",
+    "replay": "the recording was not played to its end",
     "export": "what lies in --out is not whole. Delete the files of this export before the next",
 }
 _NOTHING_LOST = "it only reads. Run it again"
