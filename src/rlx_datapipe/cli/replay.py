@@ -132,18 +132,18 @@ def _speed(text: str) -> float:
 @contextmanager
 def _progress_line() -> Iterator[Callable[[ServeProgress], None]]:
     """Give a function that keeps one line on stderr; where that is no terminal, a line every ten seconds."""
-    is_terminal, told_at, is_told = sys.stderr.isatty(), time.monotonic(), False
+    is_terminal, told_at, is_told, told = sys.stderr.isatty(), time.monotonic(), False, 0
 
     def show(progress: ServeProgress) -> None:
-        nonlocal told_at, is_told
+        nonlocal told_at, is_told, told
         if not is_told:
             is_told = True
             http = progress.url.replace("ws://", "http://", 1)
             say(f"serving on {progress.url} (streams) and {http} (requests)")
         if is_terminal:
             click.echo("\r\x1b[K" + _line(progress), nl=False, err=True)
-        elif time.monotonic() - told_at >= _EVERY_S:
-            told_at = time.monotonic()
+        elif progress.messages > told and time.monotonic() - told_at >= _EVERY_S:
+            told_at, told = time.monotonic(), progress.messages
             say(_line(progress))
 
     try:
