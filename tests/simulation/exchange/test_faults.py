@@ -39,9 +39,9 @@ def played(
 
     async def test() -> None:
         messages = said("binance-spot")
-        async with exchange_of(messages, options, plan=plan, truth=Truth(truth)) as exchange:
-            async with line_to(exchange, path) as line:
-                got.extend(await everything(line))
+        exchange = exchange_of(messages, options, plan=plan, truth=Truth(truth))
+        async with exchange, line_to(exchange, path) as line:
+            got.extend(await everything(line))
 
     run(test)
     return got, [json.loads(line) for line in truth.read_text().splitlines()]
@@ -87,6 +87,11 @@ def test_a_delayed_message_comes_late(tmp_path: Path) -> None:
     assert len(told) == 1
 
 
+def test_a_message_still_delayed_at_the_end_comes_before_the_line_is_closed(tmp_path: Path) -> None:
+    got, _ = played(FaultPlan(delay=Delay(at=(4,), delay_ms=60_000.0)), tmp_path)
+    assert got == [*DEPTH[:4], *DEPTH[5:], DEPTH[4]]
+
+
 def test_a_corrupt_message_is_no_json(tmp_path: Path) -> None:
     got, told = played(FaultPlan(corrupt=Corrupt(at=(2,))), tmp_path)
     assert got[:2] + got[3:] == DEPTH[:2] + DEPTH[3:]
@@ -121,13 +126,13 @@ def test_a_stalled_line_says_nothing_for_a_while_and_then_everything() -> None:
     async def test() -> None:
         plan = FaultPlan(stall=Stall(at=(5,), stall_ms=700.0))
         loop = asyncio.get_running_loop()
-        async with exchange_of(said("binance-spot"), plan=plan, truth=truth) as exchange:
-            async with line_to(exchange, PATH) as line:
-                assert [await line.recv(decode=False) for _ in range(5)] == DEPTH[:5]
-                began_s = loop.time()
-                assert await line.recv(decode=False) == DEPTH[5]
-                assert loop.time() - began_s > 0.5
-                assert [await line.recv(decode=False) for _ in DEPTH[6:]] == DEPTH[6:]
+        exchange = exchange_of(said("binance-spot"), plan=plan, truth=truth)
+        async with exchange, line_to(exchange, PATH) as line:
+            assert [await line.recv(decode=False) for _ in range(5)] == DEPTH[:5]
+            began_s = loop.time()
+            assert await line.recv(decode=False) == DEPTH[5]
+            assert loop.time() - began_s > 0.5
+            assert [await line.recv(decode=False) for _ in DEPTH[6:]] == DEPTH[6:]
 
     run(test)
     assert truth.counts == {"stall": 1}
@@ -138,7 +143,8 @@ def test_a_half_open_line_is_silent_and_deaf_but_open() -> None:
 
     async def test() -> None:
         plan = FaultPlan(half_open=OnMessages(at=(2,)))
-        async with exchange_of(said("binance-spot"), plan=plan, truth=truth) as exchange:
+        options = ExchangeOptions(at_end="hold")
+        async with exchange_of(said("binance-spot"), options, plan=plan, truth=truth) as exchange:
             line = await line_to(exchange, PATH)
             assert [await line.recv(decode=False) for _ in range(2)] == DEPTH[:2]
             pong = await line.ping()
@@ -198,16 +204,16 @@ def test_a_shutdown_is_announced_before_it_comes(path: str, is_combined: bool) -
         plan = FaultPlan(shutdown=AfterTime(after_s=0.2, warn_s=0.2))
         options = ExchangeOptions(wait_for=9)
         loop = asyncio.get_running_loop()
-        async with exchange_of(said("binance-spot"), options, plan=plan, truth=truth) as exchange:
-            async with line_to(exchange, path) as line:
-                told = json.loads(await line.recv())
-                told_s = loop.time()
-                event = told["data"] if is_combined else told
-                assert event["e"] == "serverShutdown"
-                assert told.get("stream") == ("!serverShutdown" if is_combined else None)
-                with pytest.raises(ConnectionClosed):
-                    await line.recv()
-                assert loop.time() - told_s > 0.15
+        exchange = exchange_of(said("binance-spot"), options, plan=plan, truth=truth)
+        async with exchange, line_to(exchange, path) as line:
+            told = json.loads(await line.recv())
+            told_s = loop.time()
+            event = told["data"] if is_combined else told
+            assert event["e"] == "serverShutdown"
+            assert told.get("stream") == ("!serverShutdown" if is_combined else None)
+            with pytest.raises(ConnectionClosed):
+                await line.recv()
+            assert loop.time() - told_s > 0.15
 
     run(test)
     assert truth.counts == {"shutdown": 1, "cut": 1}

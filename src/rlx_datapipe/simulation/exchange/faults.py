@@ -61,6 +61,7 @@ class MessageFaults:
                 chance = Chance(fault.rate, fault.at, f"{plan.seed}/{connection}/{name}")
                 self._chances.append((name, fault, chance))
         self._held: dict[str, tuple[bytes, bytes]] = {}
+        self._late: dict[int, tuple[asyncio.TimerHandle, bytes, bytes]] = {}
 
     def offer(self, stream: str, prefix: bytes, data: bytes) -> None:
         """Send a message, or what a fault makes of it."""
@@ -83,7 +84,11 @@ class MessageFaults:
             self._line.put(*self._held.pop(stream))
 
     def release(self) -> None:
-        """Send what waits to be out of order: no more will come."""
+        """Send what waits to be late or out of order: no more will come."""
+        for timer, prefix, data in self._late.values():
+            timer.cancel()
+            self._line.put(prefix, data)
+        self._late.clear()
         for prefix, data in self._held.values():
             self._line.put(prefix, data)
         self._held.clear()
@@ -98,8 +103,9 @@ class MessageFaults:
                 line.put(*self._held.pop(stream))
             self._held[stream] = prefix, data
         elif name == "delay" and plan.delay is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(plan.delay.delay_ms / 1000, self._late, prefix, data)
+            number = self._position()
+            timer = asyncio.get_running_loop().call_later(plan.delay.delay_ms / 1000, self._send_late, number)
+            self._late[number] = timer, prefix, data
         elif name == "corrupt" and plan.corrupt is not None:
             broken = _changed(data, chance) if plan.corrupt.what == "value" else data[: len(data) // 2]
             line.put(prefix, broken)
@@ -117,7 +123,8 @@ class MessageFaults:
             line.flush()
             line.sever()
 
-    def _late(self, prefix: bytes, data: bytes) -> None:
+    def _send_late(self, number: int) -> None:
+        _, prefix, data = self._late.pop(number)
         self._line.put(prefix, data)
         self._line.flush()
 

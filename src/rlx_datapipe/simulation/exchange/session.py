@@ -140,8 +140,10 @@ class Session:
         self.connection.transport.abort()
 
     async def close(self, code: CloseCode, reason: str) -> None:
-        """Close politely, after what was put."""
+        """Close politely, after what was put; a stall is waited out."""
         self.reason = self.reason or reason
+        while self._out and self.is_open and self._loop.time() < self._stalled_until:
+            await asyncio.sleep(self._stalled_until - self._loop.time())
         self.flush()
         await self.connection.close(code, reason)
 
