@@ -147,7 +147,7 @@ def test_a_half_open_line_is_silent_and_deaf_but_open() -> None:
         async with exchange_of(said("binance-spot"), options, plan=plan, truth=truth) as exchange:
             line = await line_to(exchange, PATH)
             assert [await line.recv(decode=False) for _ in range(2)] == DEPTH[:2]
-            pong = await line.ping()
+            pong = asyncio.ensure_future(await line.ping())
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(line.recv(), 0.4)
             assert not pong.done()

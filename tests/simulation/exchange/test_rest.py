@@ -101,7 +101,7 @@ def test_beyond_the_weight_there_is_429_with_the_seconds_to_wait(monkeypatch: py
     monkeypatch.setattr(rest, "RULES", few)
 
     async def test(_: Exchange, get: Get) -> None:
-        for _ in range(2):
+        for _attempt in range(2):
             assert (await get("/depth", params={"symbol": "BTCUSDT"})).status_code == 200
         answer = await get("/depth", params={"symbol": "BTCUSDT"})
         assert await error_of(answer) == (429, -1003)
