@@ -111,7 +111,7 @@ class Sizes(_Table, frozen=True):
 
     limit_least: str = "0.005"
     limit_tail: Tail = 1.5
-    market_least: str = "0.003"
+    market_least: str = "0.01"
     market_tail: Tail = 1.4
     largest: str = "40"
 
@@ -133,12 +133,12 @@ class Placement(_Table, frozen=True):
         opens with ``deep_orders`` a side.
     """
 
-    deep_scale_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=10_000.0)] = 60.0
+    deep_scale_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=10_000.0)] = 2_000.0
     deep_tail: Tail = 0.9
     reach_ticks: Annotated[int, msgspec.Meta(ge=10, le=50_000)] = 50_000
-    inside_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] = 20.0
-    touch_orders: Annotated[float, msgspec.Meta(ge=1.0, le=1_000.0)] = 3.0
-    deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 2_500
+    inside_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] = 30.0
+    touch_orders: Annotated[float, msgspec.Meta(ge=1.0, le=1_000.0)] = 2.5
+    deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 1_500
 
 
 class Truth(_Table, frozen=True):
