@@ -26,7 +26,7 @@ class Spoofing(_Episode, frozen=True, tag="spoofing"):
     """
 
     hold_ms: Milliseconds = 3_000
-    size: str = "30"
+    size: str = "20"
     offset_ticks: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 5
     real_size: str = "0.1"
 
@@ -37,7 +37,7 @@ class Layering(_Episode, frozen=True, tag="layering"):
     hold_ms: Milliseconds = 3_000
     layers: Annotated[int, msgspec.Meta(ge=2, le=32)] = 8
     gap_ms: Milliseconds = 20
-    size: str = "5"
+    size: str = "4"
     offset_ticks: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 3
     step_ticks: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 4
 
@@ -51,7 +51,7 @@ class QuoteStuffing(_Episode, frozen=True, tag="quote_stuffing"):
 
     duration_ms: Milliseconds = 2_000
     factor: Annotated[float, msgspec.Meta(gt=1.0, le=1_000.0)] = 10.0
-    size: str = "0.02"
+    size: str = "0.1"
 
 
 class MomentumIgnition(_Episode, frozen=True, tag="momentum_ignition"):
@@ -59,7 +59,7 @@ class MomentumIgnition(_Episode, frozen=True, tag="momentum_ignition"):
 
     orders: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
     burst_ms: Milliseconds = 400
-    size: str = "0.5"
+    size: str = "0.4"
     rest_ms: Milliseconds = 2_000
     unwind_ms: Milliseconds = 3_000
 
@@ -72,7 +72,7 @@ class Iceberg(_Episode, frozen=True, tag="iceberg"):
 
     duration_ms: Milliseconds = 30_000
     size: str = "20"
-    shown: str = "0.2"
+    shown: str = "0.5"
     offset_ticks: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
 
 

@@ -27,8 +27,8 @@ _ORDERS_MIN = 1 << 16
 class LobMarket:
     """One market from its opening on; the same parameters give the same events, however they are asked for.
 
-    Four independent streams of chance come from the seed: arrivals, what they do, episodes, and the venue's
-    numbering. So the arrivals are the same with and without episodes. Memory is bounded: it does not grow
+    Five independent streams of chance come from the seed: arrivals, what they do, episodes, the venue's
+    numbering, and the way to a recorder. So the arrivals are the same with and without episodes. Memory is bounded: it does not grow
     with the length of the market.
 
     Parameters
@@ -50,8 +50,8 @@ class LobMarket:
         self.parameters, self.wire_config = parameters, parameters.wire_config()
         self.wire = self.wire_config.wire
         self.excitation = excitation(parameters.flow)
-        seeds = np.random.SeedSequence(parameters.seed).spawn(4)
-        self.wire_seed = seeds[3]
+        seeds = np.random.SeedSequence(parameters.seed).spawn(5)
+        self.wire_seed, self.path_seed = seeds[3], seeds[4]
         self.planted = plan(parameters, seeds[2])
         self._script = Script(self.planted, self.wire, float(self.excitation.stationary_per_s.sum()))
         self._arrivals = Arrivals(self.excitation, parameters.modulation, seeds[0], parameters.start_ns)

@@ -109,9 +109,9 @@ class Modulation(_Table, frozen=True):
 class Sizes(_Table, frozen=True):
     """Sizes of orders: Pareto, cut off at ``largest``; decimal strings in units of the base asset."""
 
-    limit_least: str = "0.005"
+    limit_least: str = "0.02"
     limit_tail: Tail = 1.5
-    market_least: str = "0.01"
+    market_least: str = "0.03"
     market_tail: Tail = 1.4
     largest: str = "40"
 
@@ -138,7 +138,7 @@ class Placement(_Table, frozen=True):
     reach_ticks: Annotated[int, msgspec.Meta(ge=10, le=50_000)] = 50_000
     inside_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] = 30.0
     touch_orders: Annotated[float, msgspec.Meta(ge=1.0, le=1_000.0)] = 2.5
-    deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 1_500
+    deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 900
 
 
 class Truth(_Table, frozen=True):
