@@ -58,7 +58,9 @@ def write_parameters(
         with TruthFolder(truth) as witness, publishing(capture) as temporary:
             # The suffix of the name says how it is packed; the temporary name has another one.
             packed = temporary.with_name(f".{capture.name}.partial.zst")
-            messages = write_capture(recorded(_watched(play(market, witness), parameters, on_time), market), packed)
+            messages = write_capture(
+                recorded(_watched(play(market, witness), parameters, on_time), market), packed
+            )
             packed.rename(temporary)
     except OSError as error:
         raise unwritable(folder, error) from error

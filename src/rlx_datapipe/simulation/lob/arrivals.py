@@ -120,7 +120,7 @@ def _change_mood(clock: Int64Array, mood: Float64Array, uniforms: Float64Array) 
 
 
 class Drawn(NamedTuple):
-    """Some arrivals: ``times`` in ns and ``types``, int64, shape (n,); all that come at or before ``until_ns``.
+    """Some arrivals: ``times`` in ns and ``types``, int64, shape (n,); all there are up to ``until_ns``.
 
     ``changes`` has shape (m, 2): from when on (ns, whole), and the factor of the baseline.
     """

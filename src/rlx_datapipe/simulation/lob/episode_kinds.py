@@ -55,7 +55,7 @@ class QuoteStuffing(_Episode, frozen=True, tag="quote_stuffing"):
 
 
 class MomentumIgnition(_Episode, frozen=True, tag="momentum_ignition"):
-    """A burst of market orders of one side that moves the price, later unwound by as many of the other side."""
+    """A burst of market orders of one side that moves the price; as many of the other unwind it later."""
 
     orders: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
     burst_ms: Milliseconds = 400

@@ -1,4 +1,4 @@
-"""Order events as the venue's streams: depth by windows, trades, aggregates, tickers and snapshots, by time."""
+"""Order events as the venue's streams: depth by windows, trades, aggregates, tickers, snapshots, by time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.simulation.config import NS_PER_MS
@@ -38,7 +39,7 @@ class _Waiting(NamedTuple):
 
     time_ns: int
     rank: int
-    count: int
+    number: int
     text: str
 
 
@@ -113,7 +114,9 @@ class Feed:
         self._update_id = int(ids[-1])
         return self._released(int(times[-1]))
 
-    def snapshot(self, now_ns: int, bids: tuple[Int64Array, Int64Array], asks: tuple[Int64Array, Int64Array]) -> None:
+    def snapshot(
+        self, now_ns: int, bids: tuple[Int64Array, Int64Array], asks: tuple[Int64Array, Int64Array]
+    ) -> None:
         """Have a snapshot answered with the book of a time, all events before which were given."""
         self._end_windows((now_ns - self._start_ns) // self._interval_ns)
         ladders = _Ladders((_pairs(*bids), _pairs(*asks)))
@@ -159,7 +162,12 @@ class Feed:
             self._trade_id += 1
             time_ms = time_ns // NS_PER_MS
             text = self._messages.trade(
-                sent_ms=time_ms, matched_ms=time_ms, trade_id=fill.trade_id, price=price, lots=lots, sold=fill.sold
+                sent_ms=time_ms,
+                matched_ms=time_ms,
+                trade_id=fill.trade_id,
+                price=price,
+                lots=lots,
+                sold=fill.sold,
             )
             self._put(time_ns, _TRADE, text)
             for aggregate in self._aggregator.add(fill):
@@ -184,14 +192,18 @@ class Feed:
         before = np.vstack([np.array(self._best), best[:-1]])
         changed = np.any(best != before, axis=1)
         self._best = tuple(best[-1].tolist())
-        told = zip(times[last[changed]].tolist(), ids[last[changed]].tolist(), best[changed].tolist(), strict=True)
+        told = zip(
+            times[last[changed]].tolist(), ids[last[changed]].tolist(), best[changed].tolist(), strict=True
+        )
         for time_ns, update_id, (bid, bid_lots, ask, ask_lots) in told:
             time_ms = time_ns // NS_PER_MS
             quotes = _Quotes((bid, ask), ({bid: bid_lots}, {ask: ask_lots}))
-            text = self._messages.ticker(sent_ms=time_ms, matched_ms=time_ms, update_id=update_id, book=quotes)
+            text = self._messages.ticker(
+                sent_ms=time_ms, matched_ms=time_ms, update_id=update_id, book=quotes
+            )
             self._put(time_ns, _TICKER, text)
 
-    def _change(self, rows: Int64Array, ids: Int64Array, is_change: Int64Array) -> None:
+    def _change(self, rows: Int64Array, ids: Int64Array, is_change: npt.NDArray[np.bool_]) -> None:
         """Take in the changes of one window."""
         rows, ids = rows[is_change], ids[is_change]
         if not len(rows):
@@ -234,4 +246,3 @@ def envelope(message: TimedMessage) -> bytes:
     if message.stream.endswith("@snapshot"):
         return message.data
     return b'{"stream":"%b","data":%b}' % (message.stream.encode(), message.data)
-

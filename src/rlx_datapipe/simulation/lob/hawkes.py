@@ -19,7 +19,9 @@ TYPES = tuple(f"{kind}_{side}" for kind in KINDS for side in SIDES)
 
 
 class Excitation(NamedTuple):
-    """A multivariate Hawkes process with kernels phi_ij(t) = branching_ij sum_k weight_k decay_k exp(-decay_k t).
+    """A multivariate Hawkes process whose kernels are sums of exponentials.
+
+    phi_ij(t) = branching_ij sum_k weight_k decay_k exp(-decay_k t), for children of type i of a parent j.
 
     Attributes
     ----------
@@ -45,7 +47,7 @@ class Excitation(NamedTuple):
     def stationary_per_s(self) -> Float64Array:
         """Mean events a second of each type, shape (types,): (1 - branching)^-1 baseline."""
         ones = np.eye(len(self.baseline_per_s))
-        return np.linalg.solve(ones - self.branching, self.baseline_per_s)
+        return np.asarray(np.linalg.solve(ones - self.branching, self.baseline_per_s), np.float64)
 
     @property
     def jumps_per_s(self) -> Float64Array:
@@ -84,7 +86,7 @@ def _check(found: Excitation) -> None:
         )
     if not (np.all(np.isfinite(found.branching)) and found.branching.min() >= 0.0):
         raise OptionError("flow.branching must not be negative", found=float(found.branching.min()))
-    if not (1e-3 <= found.decays_per_s.min() and found.decays_per_s.max() <= 1e6):
+    if found.decays_per_s.min() < 1e-3 or found.decays_per_s.max() > 1e6:
         raise OptionError("flow.decays_per_s must lie in 0.001 to 1000000", found=found.decays_per_s.tolist())
     if found.weights.min() < 0.0 or abs(found.weights.sum() - 1.0) > 1e-9:
         raise OptionError("flow.weights must sum to 1, none negative", found=found.weights.tolist())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.simulation.lob.hawkes import Float64Array
@@ -26,7 +24,8 @@ from rlx_datapipe.simulation.lob.layout import (
     SCRIPT_AT,
     SLOTS,
 )
-from rlx_datapipe.simulation.lob.matching import FILLS_MAX, next_key, rest
+from rlx_datapipe.simulation.lob.matching import FILLS_MAX, rest
+from rlx_datapipe.simulation.lob.queues import next_key
 from rlx_datapipe.simulation.lob.traders import (
     AT,
     CANCELS_MAX,
@@ -124,16 +123,31 @@ def open_book(
             draw = uniforms[head[CURSOR]]
             behind = ticks_behind(draw, laws[DEEP_SCALE], laws[DEEP_POWER], laws[DEEP_FLOOR])
             behind = 1 if number == 0 else behind
-            lots = lots_of(uniforms[head[CURSOR] + 1], laws[LIMIT_LEAST], laws[LIMIT_POWER], laws[LIMIT_FLOOR])
+            lots = lots_of(
+                uniforms[head[CURSOR] + 1], laws[LIMIT_LEAST], laws[LIMIT_POWER], laws[LIMIT_FLOOR]
+            )
             head[CURSOR] += 2
             key = behind + (mid_ticks if side else -mid_ticks - 1)
             rest(
-                head, levels, bits, orders, live, rows, side, min(key, -1) if side == 0 else key, lots, 0, NOBODY, 0
+                head,
+                levels,
+                bits,
+                orders,
+                live,
+                rows,
+                side,
+                min(key, -1) if side == 0 else key,
+                lots,
+                0,
+                NOBODY,
+                0,
             )
 
 
 @kernel
-def ladder(head: Int64Array, levels: Int64Array, bits: Int64Array, side: int, prices: Int64Array, lots: Int64Array) -> int:
+def ladder(
+    head: Int64Array, levels: Int64Array, bits: Int64Array, side: int, prices: Int64Array, lots: Int64Array
+) -> int:
     """The best levels of a side, best first, as many as there is room for; how many there are."""
     if head[ORDERS + side] == 0:
         return 0

@@ -29,7 +29,7 @@ class Labels:
             self._took.setdefault(episode, {})[order] = None
 
     def row(self, planted: Planted) -> LabelRow:
-        """Number, kind, side, first and last moment (ns), resting orders, takers, and the parameters as JSON."""
+        """Number, kind, side, first and last moment (ns), resting orders, takers, parameters as JSON."""
         told = msgspec.to_builtins(planted.episode)
         return (
             planted.number,

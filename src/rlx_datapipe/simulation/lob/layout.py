@@ -1,4 +1,4 @@
-"""Where everything lies in the arrays of a matching book, and the columns of the order events that it tells."""
+"""Where everything lies in the arrays of a matching book, and the columns of its order events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ WORDS = RING >> 6
 TOPS = WORDS >> 6
 EMPTY = 1 << 60
 """Best key of a side without orders."""
+NO_LIMIT = 1 << 61
+"""Limit key of an order that takes at any price."""
 NOBODY = -1
 
 # Header: single numbers. Where two sides have one each, that of the asks follows that of the bids.

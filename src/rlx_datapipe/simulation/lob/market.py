@@ -11,7 +11,16 @@ from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.simulation.lob.arrivals import Arrivals
 from rlx_datapipe.simulation.lob.episodes import HANDLES, Script, plan
 from rlx_datapipe.simulation.lob.hawkes import Float64Array, excitation
-from rlx_datapipe.simulation.lob.kernel import DRY, OVERFLOW, REACHED, ROWS_MARGIN, WAITING, ladder, open_book, run
+from rlx_datapipe.simulation.lob.kernel import (
+    DRY,
+    OVERFLOW,
+    REACHED,
+    ROWS_MARGIN,
+    WAITING,
+    ladder,
+    open_book,
+    run,
+)
 from rlx_datapipe.simulation.lob.layout import ARRIVAL_AT, CURSOR, ROWS, SCRIPT_AT, empty_book
 from rlx_datapipe.simulation.lob.parameters import MarketParameters
 from rlx_datapipe.simulation.lob.steps import lots
@@ -28,8 +37,8 @@ class LobMarket:
     """One market from its opening on; the same parameters give the same events, however they are asked for.
 
     Five independent streams of chance come from the seed: arrivals, what they do, episodes, the venue's
-    numbering, and the way to a recorder. So the arrivals are the same with and without episodes. Memory is bounded: it does not grow
-    with the length of the market.
+    numbering, and the way to a recorder. So the arrivals are the same with and without episodes. Memory does
+    not grow with the length of the market.
 
     Parameters
     ----------
@@ -67,13 +76,15 @@ class LobMarket:
         room = ROWS_MARGIN + max(rows_max, 2 * deep_orders)
         self._book = empty_book(orders_max, room)
         book = self._book
-        open_book(*book, self._laws, self._marks.pool, self.wire_config.mid_ticks, deep_orders, parameters.start_ns)
+        open_book(
+            *book, self._laws, self._marks.pool, self.wire_config.mid_ticks, deep_orders, parameters.start_ns
+        )
         self.opening = self._told()
         # What is told at a time is bounded by what was asked for, not by the room that the opening took.
         self._rows = book.rows[: ROWS_MARGIN + rows_max]
 
     def advance(self, horizon_ns: int) -> Iterator[Int64Array]:
-        """Order events before a time, shape (n, COLUMNS), some at a time; afterwards the book is of that time.
+        """Order events before a time, shape (n, COLUMNS), some at a time; then the book is of that time.
 
         Raises
         ------
@@ -111,14 +122,14 @@ class LobMarket:
                 yield self._told()
 
     def ladder(self, side: int, levels: int) -> tuple[Int64Array, Int64Array]:
-        """The best levels of a side, best first: prices in ticks and sizes in lots, as the venue shows them."""
+        """The best levels of a side, best first: prices in ticks, and the lots that the venue shows there."""
         prices, sizes = np.empty(levels, np.int64), np.empty(levels, np.int64)
         book = self._book
         count = ladder(book.head, book.levels, book.bits, side, prices, sizes)
         return prices[:count], sizes[:count]
 
     def take_changes(self) -> Float64Array:
-        """Changes of the baselines' factor that were drawn and not taken yet: rows of (from when on, factor)."""
+        """Changes of the baselines' factor that were not taken yet: rows of (from when on in ns, factor)."""
         told, self._changes = np.concatenate([np.zeros((0, 2)), *self._changes]), []
         return told
 

@@ -43,19 +43,39 @@ class Children(_Table, frozen=True):
 
 
 _AFTER_MARKET = Children(
-    market=(0.35, 0.03), limit=(0.20, 0.30), deep_limit=(0.10, 0.10), cancel=(0.10, 0.25), deep_cancel=(0.05, 0.10)
+    market=(0.35, 0.03),
+    limit=(0.20, 0.30),
+    deep_limit=(0.10, 0.10),
+    cancel=(0.10, 0.25),
+    deep_cancel=(0.05, 0.10),
 )
 _AFTER_LIMIT = Children(
-    market=(0.01, 0.01), limit=(0.25, 0.08), deep_limit=(0.08, 0.04), cancel=(0.16, 0.06), deep_cancel=(0.06, 0.03)
+    market=(0.01, 0.01),
+    limit=(0.25, 0.08),
+    deep_limit=(0.08, 0.04),
+    cancel=(0.16, 0.06),
+    deep_cancel=(0.06, 0.03),
 )
 _AFTER_DEEP_LIMIT = Children(
-    market=(0.002, 0.002), limit=(0.06, 0.03), deep_limit=(0.22, 0.06), cancel=(0.03, 0.02), deep_cancel=(0.18, 0.04)
+    market=(0.002, 0.002),
+    limit=(0.06, 0.03),
+    deep_limit=(0.22, 0.06),
+    cancel=(0.03, 0.02),
+    deep_cancel=(0.18, 0.04),
 )
 _AFTER_CANCEL = Children(
-    market=(0.005, 0.01), limit=(0.25, 0.05), deep_limit=(0.06, 0.03), cancel=(0.20, 0.06), deep_cancel=(0.05, 0.03)
+    market=(0.005, 0.01),
+    limit=(0.25, 0.05),
+    deep_limit=(0.06, 0.03),
+    cancel=(0.20, 0.06),
+    deep_cancel=(0.05, 0.03),
 )
 _AFTER_DEEP_CANCEL = Children(
-    market=(0.001, 0.001), limit=(0.04, 0.02), deep_limit=(0.20, 0.05), cancel=(0.03, 0.02), deep_cancel=(0.22, 0.05)
+    market=(0.001, 0.001),
+    limit=(0.04, 0.02),
+    deep_limit=(0.20, 0.05),
+    cancel=(0.03, 0.02),
+    deep_cancel=(0.22, 0.05),
 )
 
 

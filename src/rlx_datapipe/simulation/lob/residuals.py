@@ -1,4 +1,4 @@
-"""Time-rescaling residuals: under the true kernels the compensator between arrivals is exponential, mean 1."""
+"""Time-rescaling residuals: under the true kernels the compensator between arrivals is exponential."""
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import exp
 
-import numpy as np
-
 from rlx_datapipe.core.compiled import helper
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.simulation.lob.hawkes import Float64Array
@@ -21,6 +19,7 @@ from rlx_datapipe.simulation.lob.layout import (
     KEY,
     LAST,
     NEXT_ORDER,
+    NO_LIMIT,
     NOBODY,
     ORDERS,
     OWNER,
@@ -29,7 +28,8 @@ from rlx_datapipe.simulation.lob.layout import (
     TAKER,
     Action,
 )
-from rlx_datapipe.simulation.lob.matching import next_key, rest, submit, take, tell, withdraw
+from rlx_datapipe.simulation.lob.matching import rest, submit, take, withdraw
+from rlx_datapipe.simulation.lob.queues import next_key, tell
 
 KEEP = 20
 """Orders of a side that neither cancels nor takers touch, so that both best prices always exist."""
@@ -62,7 +62,7 @@ _MARKET, _LIMIT, _DEEP_LIMIT, _CANCEL_BEST = range(4)
 
 @helper
 def lots_of(draw: float, least: float, power: float, floor: float) -> int:
-    """A Pareto size, cut off: ``power`` is -1 / tail, ``floor`` the chance of what lies beyond the largest."""
+    """A Pareto size, cut off: ``power`` is -1 / tail, ``floor`` the chance of what is beyond the largest."""
     return max(1, int(least * (floor + (1.0 - floor) * (1.0 - draw)) ** power))
 
 
@@ -91,7 +91,7 @@ def arrive(
         lots = lots_of(uniforms[cursor], laws[MARKET_LEAST], laws[MARKET_POWER], laws[MARKET_FLOOR])
         head[CURSOR] = cursor + 1
         buy_or_sell(head, levels, bits, orders, live, rows, side, lots)
-    elif kind == _LIMIT or kind == _DEEP_LIMIT:
+    elif kind in (_LIMIT, _DEEP_LIMIT):
         lots = lots_of(uniforms[cursor], laws[LIMIT_LEAST], laws[LIMIT_POWER], laws[LIMIT_FLOOR])
         best = head[BEST + side]
         draw = uniforms[cursor + 1]
@@ -127,7 +127,7 @@ def buy_or_sell(
     """A market order; what it does not find is told and gone."""
     head[TAKER] = head[NEXT_ORDER]
     head[NEXT_ORDER] += 1
-    left = take(head, levels, bits, orders, live, rows, 1 - side, lots, np.int64(1) << 61, KEEP)
+    left = take(head, levels, bits, orders, live, rows, 1 - side, lots, NO_LIMIT, KEEP)
     if left > 0:
         tell(head, levels, rows, _UNFILLED, NOBODY, side, 0, left, 0, NOBODY)
     head[TAKER] = NOBODY
@@ -255,7 +255,7 @@ def expire_far(
     rows: Int64Array,
     side: int,
 ) -> None:
-    """Remove the orders that lie further than half a ring behind the best price, lest the ring close on them."""
+    """Remove the orders further than half a ring behind the best price, lest the ring close on them."""
     best = head[BEST + side]
     edge = best + RING // 2
     for _ in range(EXPIRED_MAX):

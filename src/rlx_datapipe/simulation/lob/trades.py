@@ -1,4 +1,4 @@
-"""Aggregate trades as the venues make them: by taker and price on spot, by 100 ms, side and price on USD-M."""
+"""Aggregate trades as venues make them: by taker and price on spot, by 100 ms, side and price on USD-M."""
 
 from __future__ import annotations
 

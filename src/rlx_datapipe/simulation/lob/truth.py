@@ -177,12 +177,17 @@ class TruthFolder:
         """The market has ended: labels and laws are written, and all of it is published."""
         rows = [self._labels.row(planted) for planted in market.planted]
         if rows:
-            columns = [pa.array(values, field.type) for field, values in zip(_EPISODES, zip(*rows, strict=True), strict=True)]
+            columns = [
+                pa.array(values, field.type)
+                for field, values in zip(_EPISODES, zip(*rows, strict=True), strict=True)
+            ]
             self._episodes.append(columns)
         for table in (self._orders, self._books, self._factors, self._episodes):
             table.close()
         self._stack.close()
-        told = msgspec.json.format(msgspec.json.encode(laws_told(market) | {"order_events": self._counts}), indent=2)
+        told = msgspec.json.format(
+            msgspec.json.encode(laws_told(market) | {"order_events": self._counts}), indent=2
+        )
         publish_bytes(self._folder / "truth.json", told + b"\n")
 
 
@@ -208,8 +213,8 @@ def laws_told(market: LobMarket) -> dict[str, Any]:
         "branching": process.branching.tolist(),
         "decays_per_s": process.decays_per_s.tolist(),
         "weights": process.weights.tolist(),
-        "kernel": "phi[i][j](t) = branching[i][j] * sum_k weights[k] * decays_per_s[k] * exp(-decays_per_s[k] * t): "
-        "events of type i, called forth by one of type j",
+        "kernel": "phi[i][j](t) = branching[i][j] * sum_k weights[k] * decays_per_s[k] * "
+        "exp(-decays_per_s[k] * t): events of type i, called forth by one of type j",
         "spectral_radius": process.spectral_radius,
         "stationary_per_s": process.stationary_per_s.tolist(),
     }
