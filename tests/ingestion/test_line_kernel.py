@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.ingestion import lines as module
+from rlx_datapipe.ingestion.inflate import Inflated
 from rlx_datapipe.ingestion.line_kernel import (
     RECEIVED,
     SPAN_FIELDS,
@@ -91,7 +92,7 @@ Told = list[tuple[list[tuple[int, int, bytes]], list[Reject]]]
 
 def plainly(path: Path, batch_rows: int, span_ns: int) -> Told:
     """Batches read line by line: each line is looked at by itself."""
-    reader = module._Reader(path, None, path.name, LINE_BYTES_MAX, 0)
+    reader = module._Reader(path, Inflated(path, None, 1), path.name, LINE_BYTES_MAX, 0)
     batches: Told = []
     frames: list[tuple[int, int, bytes]] = []
     rejects: list[Reject] = []

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ from rlx_datapipe.capture.disk_full import DiskFull
 from rlx_datapipe.capture.limits import RecorderLimits, RecorderStatus
 from rlx_datapipe.capture.manifest import Regime
 from rlx_datapipe.capture.sealing import Sealer
-from rlx_datapipe.core.errors import DiskFullError, OutputError
+from rlx_datapipe.core.errors import DiskFullError, OutputError, UnwritableError
 from rlx_datapipe.store.capture_lines import packed
 from rlx_datapipe.store.capture_manifest import LOG, CaptureHead, begin_capture
 from rlx_datapipe.store.encryption import self_test
@@ -85,6 +85,7 @@ class SegmentRecorder:
         self._rotated.set()
         self._flush_is_due = False
         self._problem: OutputError | None = None
+        self._sealing_problem = ""
         self.records = 0
         if keys is not None:
             self_test(keys)
@@ -108,7 +109,7 @@ class SegmentRecorder:
         self._full.make_ballast()
         self._tell_recovered()
 
-    def _new_writer(self) -> SegmentWriter:
+    def _new_writer(self, after_sequence: int = -1) -> SegmentWriter:
         newest = self._sealer.newest
         return SegmentWriter(
             self._folder / LOG,
@@ -120,7 +121,7 @@ class SegmentRecorder:
             gather_bytes=self.limits.gather_bytes,
             keys=self._keys,
             after_generation=newest.entry.generation if newest else -1,
-            after_sequence=newest.entry.last_sequence if newest else -1,
+            after_sequence=max(after_sequence, newest.entry.last_sequence if newest else -1),
         )
 
     def _tell_recovered(self) -> None:
@@ -234,6 +235,9 @@ class SegmentRecorder:
             return
         since_ns, self._unsynced_since_ns = self._unsynced_since_ns, 0
         writer.sync()
+        self._tell_durable(since_ns)
+
+    def _tell_durable(self, since_ns: int) -> None:
         if since_ns:
             self._durable_lag_ns.append(self._clock() - since_ns)
 
@@ -261,7 +265,15 @@ class SegmentRecorder:
         self._after_rotation()
         if self._syncing is None:
             self._sync()
+            self._seal_now()
+
+    def _seal_now(self) -> None:
+        try:
             self._sealer.seal_all()
+            self._sealing_problem = ""
+        except UnwritableError as error:
+            # The log holds all; the next call tries again.
+            self._sealing_problem = str(error)
 
     def _before_rotation(self) -> None:
         self._raise_problem()
@@ -285,7 +297,9 @@ class SegmentRecorder:
 
     def _rotate(self) -> None:
         try:
+            since_ns, self._unsynced_since_ns = self._unsynced_since_ns, 0
             self._writer.rotate()
+            self._tell_durable(since_ns)
             self._log_since_ns = self._clock()
         except DiskFullError:
             self._full.begin()
@@ -301,17 +315,24 @@ class SegmentRecorder:
         try:
             if self._writer.has_failed:
                 self._writer.close()
-                self._writer = self._new_writer()
+                self._writer = self._new_writer(due - 1)
+                self._require_all_before(due)
             else:
                 self._writer.flush()
         except DiskFullError:
             return
-        if self._writer.next_sequence < due:
-            self._problem = OutputError("the disk has lost what was written to it", file=self._folder)
+        except OutputError as error:
+            self._problem = error
             return
         self._full.make_ballast()
         for arrival in self._full.end(self._wall_clock(), self._clock()):
             self._append(arrival)
+
+    def _require_all_before(self, due: int) -> None:
+        newest = self._sealer.newest
+        sealed = newest.entry.last_sequence + 1 if newest else 0
+        if max(self._writer.recovered.next_sequence, sealed) < due:
+            raise OutputError("is on a disk that has lost what was written to it", file=self._folder)
 
     def _raise_problem(self) -> None:
         problem = self._problem or (self._syncing.problem if self._syncing is not None else None)
@@ -327,7 +348,7 @@ class SegmentRecorder:
             self.records,
             self._writer.unsynced_bytes,
             sealing.records if sealing is not None else 0,
-            sealing.problem if sealing is not None else "",
+            sealing.problem if sealing is not None else self._sealing_problem,
             self._full.lost_records,
             tuple(self._durable_lag_ns),
         )
@@ -352,10 +373,13 @@ class SegmentRecorder:
                     if thread is not None:
                         thread.stop()
             if self._full.is_active:
+                waiting = self._writer.waiting_records
+                with suppress(OutputError):
+                    self._writer.close()
                 raise OutputError(
                     "is on a disk that is full: what arrived since is lost, and is no declared gap yet",
                     file=self._folder,
-                    records=self._full.lost_records,
+                    records=self._full.lost_records + waiting,
                     remedy="Make room and start again: the gap is declared then",
                 )
             has_failed = self._writer.has_failed

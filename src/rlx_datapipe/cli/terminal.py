@@ -89,6 +89,7 @@ _AFTER = {
     "reconstruct": "what is committed stands. Go on by the same command with --resume",
     "run": "what is recorded stands. Go on by the same command: what is missed meanwhile is a gap",
     "demo": "nothing is left of it. Run it again, it begins anew",
+    "replay": "the recording was not played to its end",
     "export": "what lies in --out is not whole. Delete the files of this export before the next",
 }
 _NOTHING_LOST = "it only reads. Run it again"

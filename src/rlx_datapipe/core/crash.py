@@ -56,8 +56,8 @@ def crash_point(name: str) -> None:
 
 
 def arm(name: str, passing: int) -> None:
-    """Kill this process when it passes the point for the n-th time, counted from 1; for proofs only."""
-    _armed[name] = passing
+    """Kill this process when it passes the point for the n-th time from now on, from 1; for proofs only."""
+    _armed[name] = _reached[name] + passing
 
 
 def watch(watcher: Callable[[str], None]) -> None:

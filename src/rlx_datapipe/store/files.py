@@ -140,6 +140,11 @@ def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Ite
             _tell_holder(file.fileno(), "")
 
 
+def was_let_go(folder: Path, name: str = ".lock") -> bool:
+    """Whether who held a folder last let it go by itself; one who died has not."""
+    return not _holder(folder / name)
+
+
 def _tell_holder(handle: int, told: str) -> None:
     # For people only: a disk too full for it must not stop a run, and what a dead process left blocks nobody.
     with suppress(OSError):

@@ -32,12 +32,15 @@ class MasterKey:
     __slots__ = ("_secret", "id")
 
     def __init__(self, key_id: str, secret: bytes) -> None:
-        if not _ID.fullmatch(key_id) or len(secret) != KEY_BYTES:
+        is_sound, length = bool(_ID.fullmatch(key_id)) and len(secret) == KEY_BYTES, len(secret)
+        self.id, self._secret = key_id, secret
+        # A traceback may show what the frames hold.
+        del secret
+        if not is_sound:
             raise OptionError(
                 "a key has an id of 1 to 32 letters, digits, dots, dashes and underscores, and 32 bytes",
-                found=f"{key_id[:40]!a} with {len(secret)} bytes",
+                found=f"{key_id[:40]!a} with {length} bytes",
             )
-        self.id, self._secret = key_id, secret
 
     def derive(self, salt: bytes, purpose: bytes, length: int) -> bytes:
         """Bytes that only this key gives for a salt and a purpose, by HKDF-SHA256 (RFC 5869)."""

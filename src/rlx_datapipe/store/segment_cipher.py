@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import chain
 
 from rlx_datapipe.store.encryption import LOGS, FileKey, file_key
 from rlx_datapipe.store.frames import Record
@@ -34,23 +35,25 @@ def opened_records(reader: SegmentReader, keys: KeyRing | None) -> Iterator[Reco
     KeyMismatchError
         When the segment is encrypted and its key is not at hand.
     """
-    key: FileKey | None = None
-    content = b""
-    for record in reader:
-        header = reader.header
-        assert header is not None  # noqa: S101 (the first step has read it)
-        if not header.lock:
-            yield record
-            continue
-        if key is None:
-            key, content = file_key(keys, header.lock, LOGS, reader.path), header.encoded()
-        index = record.sequence - header.first_sequence
-        plain = key.open(index, record.payload, content + _context(record))
+    records = iter(reader)
+    first = next(records, None)
+    if first is None:
+        return
+    assert reader.header is not None  # noqa: S101 (the first step has read it)
+    if not reader.header.lock:
+        yield first
+        yield from records
+        return
+    key = file_key(keys, reader.header.lock, LOGS, reader.path)
+    header, begin = reader.header.encoded(), reader.header.first_sequence
+    for record in chain([first], records):
+        sequence, kind, wall_ns, monotonic_ns, connection, sealed = record
+        plain = key.open(sequence - begin, sealed, header + _context(record))
         if plain is None:
             raise SegmentError(
-                "is damaged", file=reader.path, found=f"record {record.sequence} changed, or of another file"
+                "is damaged", file=reader.path, found=f"record {sequence} changed, or of another file"
             )
-        yield record._replace(payload=plain)
+        yield Record(sequence, kind, wall_ns, monotonic_ns, connection, plain)
 
 
 def _context(record: Record) -> bytes:

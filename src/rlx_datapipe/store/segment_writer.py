@@ -188,7 +188,12 @@ class SegmentWriter:
     @property
     def has_failed(self) -> bool:
         """Whether it is done for."""
-        return self._has_failed
+        return self._has_failed or self._handle < 0
+
+    @property
+    def waiting_records(self) -> int:
+        """Records that were gathered, and not yet written."""
+        return len(self._gathered)
 
     @property
     def segment_bytes(self) -> int:
