@@ -24,6 +24,11 @@ def test_spot_is_one_connection_in_microseconds() -> None:
     assert made.snapshot_url("BTCUSDT") == "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=5000"
 
 
+def test_spot_sends_milliseconds_if_it_is_not_asked_for_more() -> None:
+    (address,) = plan(SPOT, ["BTCUSDT"], ["trade"], microseconds=False).addresses
+    assert address.url == "wss://stream.binance.com:9443/stream?streams=btcusdt@trade"
+
+
 def test_usdm_is_one_connection_for_each_of_its_addresses() -> None:
     made = plan(USDM, ["BTCUSDT"])
     assert {address.name: address.streams for address in made.addresses} == {
