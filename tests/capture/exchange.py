@@ -56,13 +56,14 @@ class SimWire:
     ended: str = ""
     is_stalled: bool = False
     is_deaf: bool = False
+    is_held_up: bool = False
     muted: set[str] = field(default_factory=set)
     kept_back: bytes | None = None
     delivered: int = 0
 
     async def receive(self, take: Take) -> str:
         while True:
-            while self.queue:
+            while self.queue and not self.is_held_up:
                 take(self.queue.popleft())
             if self.ended:
                 return self.ended
@@ -121,6 +122,15 @@ class SimWire:
             self.kept_back = payloads.pop()
         for payload in payloads:
             self.arrive(payload)
+
+    def hold_up(self, seconds: float) -> None:
+        """Let nothing through for a while, then everything; pings are answered all the same."""
+        self.is_held_up = True
+        asyncio.get_running_loop().call_later(seconds, self._let_through)
+
+    def _let_through(self) -> None:
+        self.is_held_up = False
+        self.wake.set()
 
     def arrive(self, payload: bytes) -> None:
         asyncio.get_running_loop().call_later(self.delay_s, self._put, payload)
@@ -233,6 +243,11 @@ class Exchange:
         """Let nothing more come from any connection, nor an answer to a ping."""
         for wire in self.wires:
             wire.is_stalled = True
+
+    def hold_up_all(self, seconds: float) -> None:
+        """Let nothing through on any connection for a while, then everything."""
+        for wire in self.wires:
+            wire.hold_up(seconds)
 
     def mute_all(self, stream: str, is_deaf: bool = False) -> None:
         """Lose the subscription of every connection to a stream, and hear no request for it if deaf."""
