@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.pipeline.capture_folders import Recording, arrivals, in_parts, write_folder
-from tests.pipeline.captures import IN_PROCESSES, SPOT, capture, lines_of, three_symbols
+from tests.pipeline.captures import IN_PROCESSES, SPOT, capture, kinds, lines_of, three_symbols
 
+from rlx_datapipe.capture.arrival import Arrival
 from rlx_datapipe.core.errors import DatasetError, OptionError, SourceError, StoppedError
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import find_sources
@@ -20,6 +21,8 @@ from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.simulation.capture_file import read_capture
+from rlx_datapipe.store.dataset import open_dataset
+from rlx_datapipe.store.frames import RecordKind
 from rlx_datapipe.store.keys import KeyMismatchError, add_key, read_key_file
 from rlx_datapipe.store.manifest import start_dataset
 from rlx_datapipe.store.tables import create_tables
@@ -49,6 +52,27 @@ def test_the_rows_of_a_folder_are_those_of_the_recording(
     told = reconstruct(folder, tmp_path / "out", SETTINGS)
     assert told["digest"] == digest
     assert len(list((folder / "segments").iterdir())) == segments
+
+
+def test_what_the_capture_says_of_itself_is_in_the_data_for_any_batch_size(
+    lines: list[bytes], tmp_path: Path
+) -> None:
+    given = list(arrivals(lines, "BTCUSDT"))
+    lost = b'{"stream":"btcusdt@trade","from_id":7,"to_id":9,"reason":"reconnect"}'
+    for at in (900, 300):
+        told = given[at]
+        given.insert(at, Arrival(RecordKind.GAP, 0, "!gap", lost, told.wall_ns, told.monotonic_ns))
+    given.insert(0, given[0]._replace(kind=RecordKind.OPEN, stream="!open", payload=b'{"url":"wss://x"}'))
+    folder = write_folder(tmp_path / "capture", given, SYMBOL)
+    digests = set()
+    for rows in (50, 200, 5_000):
+        out = tmp_path / f"out-{rows}"
+        settings = msgspec.structs.replace(SETTINGS, batch_rows=rows)
+        told_run = reconstruct(folder, out, settings)
+        digests.add(told_run["digest"])
+        assert told_run["chains"][0]["capture_gaps"] == 2
+        assert {"capture_gap": 2, "capture_boundary": 1}.items() <= kinds(open_dataset(out)).items()
+    assert len(digests) == 1
 
 
 def test_an_encrypted_folder_needs_its_keys(lines: list[bytes], digest: str, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ import numpy as np
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Quote, empty_events, empty_quotes
 from rlx_datapipe.core.feed import Frames, Parsed, Reject
+from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State, Value
+from rlx_datapipe.ingestion.capture_records import take_out
 from rlx_datapipe.ingestion.following import POLL_S, is_finished, with_new_segments
 from rlx_datapipe.ingestion.lake import read_lake_rows
 from rlx_datapipe.ingestion.mixed import Taken
@@ -37,7 +39,7 @@ class Ingested:
     """A batch of one chain: events in the total order, quotes as they arrived, and what was set aside.
 
     ``bytes_done`` counts the bytes read of all files so far, for progress; ``kept`` holds well-formed
-    messages of unknown type.
+    messages of unknown type, ``records`` what the source says of itself.
     """
 
     events: Int64Array = field(default_factory=empty_events)
@@ -45,6 +47,7 @@ class Ingested:
     rejects: list[Reject] = field(default_factory=list)
     kept: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    records: list[Quality] = field(default_factory=list)
     bytes_done: int = 0
 
 
@@ -150,6 +153,7 @@ class DataIngestion:
                 parsed.rejects,
                 parsed.kept,
                 parsed.counts,
+                parsed.records,
                 sum(self._progress),
             )
 
@@ -287,11 +291,14 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
 def _parse(taken: Taken, source: Source, number: int, settings: Settings) -> Parsed:
     name = source.files[number].name
     market = binance.MARKETS[source.format]
-    parsed = binance.parse(taken.frames, name, source.instrument, market, source.trades)
-    parsed.rejects += taken.rejects
+    frames, said = take_out(taken.frames, name, source.instrument.symbol)
+    parsed = binance.parse(frames, name, source.instrument, market, source.trades)
+    parsed.rejects += taken.rejects + said.rejects
+    parsed.records = said.records
+    parsed.counts += said.counts
     if taken.elsewhere:
         parsed.counts["of other symbols"] = taken.elsewhere
-    _refuse_future(parsed, name, settings, taken.frames)
+    _refuse_future(parsed, name, settings, frames)
     parsed.rejects.sort(key=lambda reject: reject.row)
     _number(parsed, number)
     return parsed

@@ -43,7 +43,7 @@ class _Captured(msgspec.Struct):
     data: msgspec.Raw
 
 
-_COMBINED = re.compile(rb'\{\s*"stream"\s*:')
+_COMBINED = re.compile(rb'\{\s*"stream"\s*:\s*"[^"]*"\s*,\s*"data"\s*:')
 _CAPTURED = msgspec.json.Decoder(_Captured)
 
 

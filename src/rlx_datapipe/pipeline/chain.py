@@ -137,7 +137,12 @@ class _ChainWriter:
             else:
                 sink.begin()
             self._write_epochs(sink, tally, alarms, standing.states)
-            sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(self._pins.skips))
+            sink.add_quality(
+                tally.source_records()
+                + sink.quarantine.records()
+                + tally.set_aside()
+                + _skipped(self._pins.skips)
+            )
             summary = {
                 "exchange": source.instrument.exchange,
                 "symbol": source.instrument.symbol,

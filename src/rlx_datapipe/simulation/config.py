@@ -146,15 +146,15 @@ class MarketConfig:
     @property
     def mid_ticks(self) -> int:
         """First mid price in ticks."""
-        return _steps("mid_price", self.mid_price, self.wire.price_decimals, self.wire.tick_units)
+        return steps("mid_price", self.mid_price, self.wire.price_decimals, self.wire.tick_units)
 
     @property
     def typical_lots(self) -> int:
         """Typical order size in lots."""
-        return _steps("typical_size", self.typical_size, self.wire.quantity_decimals, self.wire.lot_units)
+        return steps("typical_size", self.typical_size, self.wire.quantity_decimals, self.wire.lot_units)
 
 
-def _steps(name: str, text: str, decimals: int, step_units: int) -> int:
+def steps(name: str, text: str, decimals: int, step_units: int) -> int:
     """Count a decimal string in ticks or lots; refuse what is not a whole number of them."""
     try:
         units = Decimal(text).scaleb(decimals)
