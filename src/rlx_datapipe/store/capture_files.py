@@ -155,18 +155,21 @@ class CaptureFolder:
             raise SourceError(f"can't be read ({system_reason(error)})", file=file.path) from error
 
     def _log_lines(self, file: CaptureFile) -> Iterator[bytes]:
-        if not file.path.exists():
-            raise FileNotFoundError(file.path)
         reader = SegmentReader(file.path, newest=file.is_newest)
         held: list[bytes] = []
         size = 0
-        for record in opened_records(reader, self._keys):
-            line, _ = line_of(record, unpacked(record.payload))
-            held.append(line)
-            size += len(line)
-            if size >= _INFLATED_AT_ONCE:
-                yield b"".join(held)
-                held, size = [], 0
+        try:
+            for record in opened_records(reader, self._keys):
+                line, _ = line_of(record, unpacked(record.payload))
+                held.append(line)
+                size += len(line)
+                if size >= _INFLATED_AT_ONCE:
+                    yield b"".join(held)
+                    held, size = [], 0
+        except SourceError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(file.path) from error
+            raise
         yield b"".join(held)
 
 
