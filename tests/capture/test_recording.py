@@ -267,6 +267,17 @@ def test_a_torn_tail_is_told_and_the_last_ids_are_those_before_it(
     ]
 
 
+def test_last_ids_reach_up_to_the_end_of_a_gap_that_is_declared(tmp_path: Path) -> None:
+    into = recorder(tmp_path / "c")
+    into.record(trade(4))
+    for to_id in (9, 7):
+        gap = b'{"stream":"btcusdt@trade","from_id":5,"to_id":%d,"reason":"halt"}' % to_id
+        into.record(event(RecordKind.GAP, "!gap", gap))
+    into.record(event(RecordKind.GAP, "!gap", b'{"stream":"d","from_id":null,"to_id":null,"reason":"x"}'))
+    into.close()
+    assert entries(tmp_path / "c")[0].last_ids == {"btcusdt@trade": 9}
+
+
 def test_last_ids_reach_back_over_segments_that_are_silent(tmp_path: Path) -> None:
     make(tmp_path / "c", 1)
     into = recorder(tmp_path / "c")

@@ -64,7 +64,11 @@ class SegmentTally:
     def _add_event(self, kind: RecordKind, content: bytes) -> None:
         try:
             if kind is RecordKind.GAP:
-                self._gaps.append(msgspec.json.decode(content, type=DeclaredGap))
+                gap = msgspec.json.decode(content, type=DeclaredGap)
+                self._gaps.append(gap)
+                if gap.stream is not None and gap.to_id is not None:
+                    name = gap.stream.encode()
+                    self._last_ids[name] = max(gap.to_id, self._last_ids.get(name, NO_ID))
                 return
             note = msgspec.json.decode(content, type=_Note)
         except msgspec.MsgspecError:

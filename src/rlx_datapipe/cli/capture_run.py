@@ -6,15 +6,13 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from rlx_datapipe.cli.capture_key import keys_from
 from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
-
-if TYPE_CHECKING:
-    from rlx_datapipe.store.keys import KeyRing
 
 _UNITS_S = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)?", re.ASCII)
@@ -97,7 +95,7 @@ def run(
             venue=venue,
             streams=streams.split(","),
             settings=settings,
-            keys=_keys(key_file, key_fd),
+            keys=keys_from(key_file, key_fd),
             duration_s=duration,
             on_progress=view.show,
             on_told=view.tell,
@@ -110,14 +108,3 @@ def run(
     if not has_come:
         say(f"rlx: nothing came from {venue}; check the symbols and the way to the venue")
     sys.exit(EXIT_DONE if has_come else EXIT_VERDICT_FAILED)
-
-
-def _keys(key_file: Path | None, key_fd: int | None) -> KeyRing | None:
-    from rlx_datapipe.core.errors import OptionError
-    from rlx_datapipe.store.keys import read_key_descriptor, read_key_file
-
-    if key_file is not None and key_fd is not None:
-        raise OptionError("keys come from a file or from a descriptor, not from both")
-    if key_file is not None:
-        return read_key_file(key_file)
-    return read_key_descriptor(key_fd) if key_fd is not None else None

@@ -133,60 +133,71 @@ class CaptureFolder:
         if file.entry is None:
             yield from self._log_lines(file)
             return
-        try:
-            if verify:
-                _check_digest(file.path, file.entry)
-            yield from self._sealed_lines(file.path, file.entry)
-        except OSError as error:
-            raise SourceError(f"can't be read ({system_reason(error)})", file=file.path) from error
+        yield from checked_lines(self.compressed(file, verify=verify), file.entry, file.path)
 
     def open_lines(self, file: CaptureFile, *, verify: bool = True) -> io.BufferedReader:
         """The same as a binary stream."""
         return io.BufferedReader(_Stream(self.lines(file, verify=verify)), _INFLATED_AT_ONCE)
 
-    def _sealed_lines(self, path: Path, entry: Entry) -> Iterator[bytes]:
-        digest, size = hashlib.sha256(), 0
-        for piece in self._inflated(path, entry):
-            digest.update(piece)
-            size += len(piece)
-            if size > entry.lines_bytes:
-                break
-            yield piece
-        if (size, digest.hexdigest()) != (entry.lines_bytes, entry.lines_sha256):
-            raise SourceError(
-                "is damaged: its lines are not those of the manifest",
-                file=path,
-                found=f"{size} bytes",
-                expected=f"{entry.lines_bytes} bytes",
-            )
-
-    def _inflated(self, path: Path, entry: Entry) -> Iterator[bytes]:
-        with path.open("rb") as file:
-            pieces: Iterator[bytes] = iter(lambda: file.read(CHUNK_BYTES), b"")
-            if entry.key_id is not None:
-                pieces = iter(SealedReader(file, self._keys, self.head.place(entry.first_sequence), path))
-            # What a reader gives at a time is bounded, however much a piece inflates to.
-            stream = zstandard.ZstdDecompressor().stream_reader(io.BufferedReader(_Stream(pieces)))
-            try:
-                while piece := stream.read(_INFLATED_AT_ONCE):
-                    yield piece
-            except zstandard.ZstdError as error:
-                raise SourceError("is damaged (zstd)", file=path, found=str(error)) from error
+    def compressed(self, file: CaptureFile, *, verify: bool = True) -> Iterator[bytes]:
+        """The bytes of a sealed segment, decrypted but still compressed; errors as `lines`."""
+        assert file.entry is not None  # noqa: S101 (of a segment of the log there are none)
+        try:
+            if verify:
+                _check_digest(file.path, file.entry)
+            with file.path.open("rb") as source:
+                if file.entry.key_id is None:
+                    yield from iter(lambda: source.read(CHUNK_BYTES), b"")
+                    return
+                place = self.head.place(file.first_sequence)
+                yield from SealedReader(source, self._keys, place, file.path)
+        except OSError as error:
+            raise SourceError(f"can't be read ({system_reason(error)})", file=file.path) from error
 
     def _log_lines(self, file: CaptureFile) -> Iterator[bytes]:
-        if not file.path.exists():
-            raise FileNotFoundError(file.path)
         reader = SegmentReader(file.path, newest=file.is_newest)
         held: list[bytes] = []
         size = 0
-        for record in opened_records(reader, self._keys):
-            line, _ = line_of(record, unpacked(record.payload))
-            held.append(line)
-            size += len(line)
-            if size >= _INFLATED_AT_ONCE:
-                yield b"".join(held)
-                held, size = [], 0
+        try:
+            for record in opened_records(reader, self._keys):
+                line, _ = line_of(record, unpacked(record.payload))
+                held.append(line)
+                size += len(line)
+                if size >= _INFLATED_AT_ONCE:
+                    yield b"".join(held)
+                    held, size = [], 0
+        except SourceError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(file.path) from error
+            raise
         yield b"".join(held)
+
+
+def checked_lines(compressed: Iterator[bytes], entry: Entry, told_as: Path) -> Iterator[bytes]:
+    """The lines in compressed bytes, some at a time; at their end they are held against their entry.
+
+    Raises
+    ------
+    SourceError
+        When they are not those that were sealed.
+    """
+    digest, size = hashlib.sha256(), 0
+    # What a reader gives at a time is bounded, however much a piece inflates to.
+    stream = zstandard.ZstdDecompressor().stream_reader(io.BufferedReader(_Stream(compressed)))
+    try:
+        while size <= entry.lines_bytes and (piece := stream.read(_INFLATED_AT_ONCE)):
+            digest.update(piece)
+            size += len(piece)
+            yield piece
+    except zstandard.ZstdError as error:
+        raise SourceError("is damaged (zstd)", file=told_as, found=str(error)) from error
+    if (size, digest.hexdigest()) != (entry.lines_bytes, entry.lines_sha256):
+        raise SourceError(
+            "is damaged: its lines are not those of the manifest",
+            file=told_as,
+            found=f"{size} bytes",
+            expected=f"{entry.lines_bytes} bytes",
+        )
 
 
 class _Stream(io.RawIOBase):

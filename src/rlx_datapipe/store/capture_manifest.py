@@ -73,7 +73,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     lost_bytes, is_damaged
         Behind the last whole record, where the process died: a torn tail, or else damage.
     last_ids
-        Last id of every stream up to the end of this segment.
+        Last id of every stream, up to the end of this segment, that is accounted for: received, or in a gap
+        that was declared.
     previous_sha256
         Digest of the entry before this one, as it lies there; None for the first.
     """
