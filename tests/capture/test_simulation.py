@@ -108,6 +108,8 @@ def check(run: Run) -> None:
         if found.messages:
             assert found.last >= max(s.last for s in run.exchange.truth if s.stream == stream) - 500
     assert not doubled_payloads(run.recorder, run.exchange.streams)
+    kept = {one.payload for one in run.recorder.arrivals if one.kind is RecordKind.MESSAGE}
+    assert kept == run.exchange.received, "received and not kept, or kept and not received"
     sent = {one.payload for one in run.exchange.truth}
     for stream in run.exchange.streams:
         foreign = [a for a in run.recorder.messages(stream) if a.payload not in sent and a.first_id >= 0]
@@ -125,6 +127,7 @@ STORM = Faults(
     drop=0.01,
     duplicate=0.02,
     reorder=0.02,
+    late=0.002,
     corrupt=0.002,
     disconnect_s=25.0,
     stall_s=60.0,
