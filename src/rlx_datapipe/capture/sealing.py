@@ -81,7 +81,19 @@ class Sealer:
         self._judge = MarketJudge(head, before, calendar)
 
     def remove_half_made(self) -> None:
-        """Remove what a dead process did not come to the end of: only files that bear our own names."""
+        """Remove what a dead process did not come to the end of: only files that bear our own names.
+
+        Raises
+        ------
+        OutputError
+            When the system refuses.
+        """
+        try:
+            self._remove_half_made()
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
+
+    def _remove_half_made(self) -> None:
         for folder in (SEGMENTS, ENTRIES):
             for path in sorted((self._folder / folder).glob(".*.partial")):
                 name = path.name.removeprefix(".").removesuffix(".partial")
@@ -101,10 +113,13 @@ class Sealer:
             When the log is damaged, or does not go on behind what is sealed.
         """
         records = 0
-        for segment in list_segments(self._folder / LOG):
-            if segment.is_open:
-                break
-            records += self._seal(segment.path)
+        try:
+            for segment in list_segments(self._folder / LOG):
+                if segment.is_open:
+                    break
+                records += self._seal(segment.path)
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
         return records
 
     def _seal(self, path: Path) -> int:
@@ -143,8 +158,6 @@ class Sealer:
             target = segments / f"{name}{PLAIN_SUFFIX if key_id is None else SEALED_SUFFIX}"
             with publishing(target) as temporary:
                 writing.rename(temporary)
-        except OSError as error:
-            raise unwritable(writing, error) from error
         finally:
             with suppress(OSError):
                 writing.unlink(missing_ok=True)
@@ -196,8 +209,5 @@ def _joined(tally: SegmentTally, records: Iterator[Record]) -> Iterator[bytes]:
 
 
 def _unlink(path: Path) -> None:
-    try:
-        path.unlink()
-        sync(path.parent)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    path.unlink()
+    sync(path.parent)
