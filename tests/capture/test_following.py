@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
-from tests.capture.scripted import RING, SMALL, trade
+from tests.capture.scripted import RING, SMALL, lines, trade, trades
 
 from rlx_datapipe.capture.recording import SegmentRecorder
 from rlx_datapipe.store.capture_files import CaptureFolder
@@ -27,20 +30,22 @@ ID = re.compile(rb'"t":(\d+),')
 def record_for(folder: Path, seconds: float) -> None:
     """Record trades for some time, with threads, a rotation every other moment, and each sealed at once."""
     import asyncio
-    import time
 
     from tests.capture.scripted import HEAD
 
     async def run() -> None:
         limits = msgspec.structs.replace(SMALL, rotate_bytes=20_000)
         into = SegmentRecorder(folder, HEAD, keys=RING, limits=limits)
-        end, number = time.monotonic() + seconds, 0
+        end, number = time.monotonic() + seconds, into.last_ids.get("btcusdt@trade", -1) + 1
         while time.monotonic() < end:
             for _ in range(20):
                 into.record(trade(number))
                 number += 1
             await into.tick()
+            # Behind it stands what this turn of the loop has written.
             await asyncio.sleep(0)
+            sys.stdout.write(f"{number - 1}\n")
+            sys.stdout.flush()
         into.close()
 
     asyncio.run(run())
@@ -59,7 +64,7 @@ def test_a_reader_sees_each_record_once_whatever_is_sealed_meanwhile(tmp_path: P
     folder = tmp_path / "c"
     command = [sys.executable, "-c", PROGRAM, str(folder), "2"]
     environment = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         while not (folder / "capture.json").exists() and process.poll() is None:
             pass
         reader = CaptureFolder(folder, RING)
@@ -87,6 +92,25 @@ def test_a_reader_sees_each_record_once_whatever_is_sealed_meanwhile(tmp_path: P
     )
 
 
+def test_a_process_killed_at_random_times_loses_nothing_that_it_told_of(tmp_path: Path) -> None:
+    """Threads, rotations, encryption and all; each goes on behind the last id that it finds."""
+    dice, folder = np.random.default_rng(7), tmp_path / "c"
+    environment = {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    command = [sys.executable, "-c", PROGRAM, str(folder), "60"]
+    for _ in range(6):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(float(dice.uniform(0.0, 0.4)))
+            process.send_signal(signal.SIGKILL)
+            told = process.stdout.read().rpartition(b"\n")[0].split()
+        found = trades(folder, RING)
+        assert found == list(range(len(found)))
+        assert not told or int(told[-1]) < len(found)
+    notes = [line["data"] for line in lines(folder, RING) if line["stream"] == "!note"]
+    assert [note["kind"] for note in notes] == ["recovered"] * 5
+
+
 @pytest.mark.recordings
 @pytest.mark.parametrize("name", ["binance_spot", "binance_usdm", "binance_coinm"])
 def test_a_real_recording_comes_back_byte_for_byte(name: str, recordings: Path, tmp_path: Path) -> None:
@@ -101,10 +125,10 @@ def test_a_real_recording_comes_back_byte_for_byte(name: str, recordings: Path, 
     assert paths
     # One of each kind: the others differ in day and symbol only.
     for number, path in enumerate(paths[:1]):
-        lines = b"".join(Inflated(path, codec_of(path), 1 << 20).pieces()).splitlines()
+        recorded = b"".join(Inflated(path, codec_of(path), 1 << 20).pieces()).splitlines()
         into = SegmentRecorder(tmp_path / str(number), HEAD, keys=RING, in_background=False)
         messages: list[tuple[int, bytes]] = []
-        for line in lines:
+        for line in recorded:
             received, _, message = line.partition(b" ")
             head = re.match(rb'\{"stream":"([^"]+)","data":', message)
             kind = RecordKind.MESSAGE if head else RecordKind.SNAPSHOT

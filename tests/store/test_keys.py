@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import sys
 import traceback
 from pathlib import Path
 
@@ -178,3 +179,12 @@ def test_a_ring_refuses_none_and_two_of_one_id() -> None:
     for keys in ([], [MasterKey("a", CANARY), MasterKey("a", bytes(32))]):
         with pytest.raises(OptionError, match="at least one key, and each id once"):
             KeyRing(keys)
+
+
+def test_without_the_extra_one_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(OptionError) as caught:
+        new_file_key(KeyRing([MasterKey("k1", CANARY)]), FILES)
+    assert str(caught.value) == (
+        "encryption needs the extra 'capture'. Run: pip install 'rlx-datapipe[capture]'"
+    )

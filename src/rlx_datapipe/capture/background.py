@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from rlx_datapipe.capture.sealing import Sealer
-from rlx_datapipe.core.errors import DatapipeError, OutputError, UnwritableError
+from rlx_datapipe.core.errors import DatapipeError, OutputError
 
-_RETRY_S = 1.0
+_RETRY_S, _RETRY_MAX_S = 1.0, 60.0
 _JOIN_S = 600.0
 
 
@@ -47,10 +47,10 @@ class SyncingThread:
 
 
 class SealingThread:
-    """Seals the finished part of the log whenever it is woken; what the disk refuses is tried again.
+    """Seals the finished part of the log whenever it is woken; what fails is tried again, ever more seldom.
 
     ``problem`` tells in words why it is behind, empty where it is not. Capture goes on meanwhile: the log
-    holds all.
+    holds all, and what is damaged is never removed.
     """
 
     def __init__(self, sealer: Sealer) -> None:
@@ -72,17 +72,14 @@ class SealingThread:
         self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._wake.wait(_RETRY_S if self.problem else None)
+        retry_s = _RETRY_S
+        while True:
+            self._wake.wait(retry_s if self.problem else None)
             self._wake.clear()
             if self._stopping.is_set():
                 return
             try:
                 self.records += self._sealer.seal_all()
-                self.problem = ""
-            except UnwritableError as error:
-                self.problem = str(error)
+                self.problem, retry_s = "", _RETRY_S
             except DatapipeError as error:
-                # The log itself is damaged: no second attempt mends that, and nothing of it is removed.
-                self.problem = str(error)
-                return
+                self.problem, retry_s = str(error), min(2 * retry_s, _RETRY_MAX_S)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import IO
 import msgspec
 import zstandard
 
-from rlx_datapipe.capture.manifest import Regime, SegmentTally
+from rlx_datapipe.capture.judging import MarketJudge
+from rlx_datapipe.capture.manifest import SegmentTally
+from rlx_datapipe.capture.regime import TRAILING, Special
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import OutputError
 from rlx_datapipe.store.capture_lines import line_of, unpacked
@@ -30,8 +32,10 @@ from rlx_datapipe.store.capture_manifest import (
     SEGMENTS,
     CaptureHead,
     PublishedEntry,
+    entry_paths,
     newest_entry,
     publish_entry,
+    read_entry,
     segment_name,
 )
 from rlx_datapipe.store.encryption import FILES, SealingWriter, new_file_key
@@ -55,8 +59,8 @@ class Sealer:
         The capture, and what it records.
     keys
         The newest encrypts; all open the log. None: nothing is encrypted.
-    regime
-        Tells the regime of a segment from its entry.
+    calendar
+        Periods that are not to be judged by what came before.
     random_bytes
         Where salts come from.
     """
@@ -67,15 +71,29 @@ class Sealer:
         head: CaptureHead,
         keys: KeyRing | None,
         *,
-        regime: Regime | None = None,
+        calendar: Sequence[Special] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._folder, self._head, self._keys = folder, head, keys
-        self._regime, self._random_bytes = regime, random_bytes
+        self._random_bytes = random_bytes
         self.newest: PublishedEntry | None = newest_entry(folder)
+        before = (read_entry(path).entry for path in entry_paths(folder)[-TRAILING:])
+        self._judge = MarketJudge(head, before, calendar)
 
     def remove_half_made(self) -> None:
-        """Remove what a dead process did not come to the end of: only files that bear our own names."""
+        """Remove what a dead process did not come to the end of: only files that bear our own names.
+
+        Raises
+        ------
+        OutputError
+            When the system refuses.
+        """
+        try:
+            self._remove_half_made()
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
+
+    def _remove_half_made(self) -> None:
         for folder in (SEGMENTS, ENTRIES):
             for path in sorted((self._folder / folder).glob(".*.partial")):
                 name = path.name.removeprefix(".").removesuffix(".partial")
@@ -95,10 +113,13 @@ class Sealer:
             When the log is damaged, or does not go on behind what is sealed.
         """
         records = 0
-        for segment in list_segments(self._folder / LOG):
-            if segment.is_open:
-                break
-            records += self._seal(segment.path)
+        try:
+            for segment in list_segments(self._folder / LOG):
+                if segment.is_open:
+                    break
+                records += self._seal(segment.path)
+        except OSError as error:
+            raise unwritable(self._folder, error) from error
         return records
 
     def _seal(self, path: Path) -> int:
@@ -123,7 +144,7 @@ class Sealer:
         return records
 
     def _publish(self, reader: SegmentReader, records: Iterator[Record]) -> int:
-        tally = SegmentTally(self.newest)
+        tally = SegmentTally(self.newest, self._judge)
         first = next(records)
         segments = self._folder / SEGMENTS
         # Its name has the time of its last record, which is known at the end.
@@ -137,16 +158,15 @@ class Sealer:
             target = segments / f"{name}{PLAIN_SUFFIX if key_id is None else SEALED_SUFFIX}"
             with publishing(target) as temporary:
                 writing.rename(temporary)
-        except OSError as error:
-            raise unwritable(writing, error) from error
         finally:
             with suppress(OSError):
                 writing.unlink(missing_ok=True)
         crash_point("segment published")
         size, digest = file_digest(target)
-        entry = tally.entry(name, f"{SEGMENTS}/{target.name}", reader, self._regime)
+        entry = tally.entry(name, f"{SEGMENTS}/{target.name}", reader)
         entry = msgspec.structs.replace(entry, size_bytes=size, sha256=digest, key_id=key_id)
         self.newest = publish_entry(self._folder, entry)
+        self._judge.counts(entry)
         crash_point("segment counted")
         return entry.records
 
@@ -189,8 +209,5 @@ def _joined(tally: SegmentTally, records: Iterator[Record]) -> Iterator[bytes]:
 
 
 def _unlink(path: Path) -> None:
-    try:
-        path.unlink()
-        sync(path.parent)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    path.unlink()
+    sync(path.parent)

@@ -16,6 +16,7 @@ from rlx_datapipe.store.capture_manifest import (
     LOG,
     CaptureHead,
     Entry,
+    PublishedEntry,
     chained,
     entry_paths,
     read_entry,
@@ -66,6 +67,7 @@ class CaptureFolder:
     def __init__(self, path: Path, keys: KeyRing | None = None) -> None:
         self.path, self._keys = path, keys
         self.head: CaptureHead = read_head(path)
+        self._read: dict[str, PublishedEntry] = {}
 
     def files(self, *, after_sequence: int = -1) -> list[CaptureFile]:
         """Its parts in the order of their records, each record in just one.
@@ -83,7 +85,7 @@ class CaptureFolder:
         for _ in range(_ATTEMPTS):
             # The log first: what leaves it meanwhile is then found sealed, never in neither place.
             log = list_segments(self.path / LOG)
-            entries = chained([read_entry(path) for path in entry_paths(self.path)], self.path)
+            entries = chained([self._entry(path) for path in entry_paths(self.path)], self.path)
             try:
                 found = [(_first_sequence(segment), segment) for segment in log]
             except FileNotFoundError:
@@ -91,6 +93,12 @@ class CaptureFolder:
             parts = self._joined(entries, found)
             return [part for part, last in parts if last > after_sequence]
         raise SourceError("changes faster than it can be read", file=self.path)
+
+    def _entry(self, path: Path) -> PublishedEntry:
+        # Published once and never changed: a follower need not read years of them at each look.
+        if path.name not in self._read:
+            self._read[path.name] = read_entry(path)
+        return self._read[path.name]
 
     def _joined(
         self, entries: list[Entry], log: list[tuple[int, SegmentFile]]

@@ -52,6 +52,11 @@ BENCHMARKS = {
     "claims": Benchmark(
         "claims", "research assumptions, by ablation", ("seed", "repeats", "folder", "report"), quick=False
     ),
+    "capture_write": Benchmark(
+        "capture_write",
+        "a live capture, from the receiver to the disk",
+        ("messages", "seed", "repeats", "source", "folder"),
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False
