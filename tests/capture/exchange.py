@@ -265,6 +265,11 @@ class Exchange:
         for wire in self.wires:
             wire.hold_up(seconds)
 
+    def slow_down_all(self, delay_s: float) -> None:
+        """Let all connections that stand come so much later from now on."""
+        for wire in self.wires:
+            wire.delay_s = delay_s
+
     def mute_all(self, stream: str, is_deaf: bool = False) -> None:
         """Lose the subscription of every connection to a stream, and hear no request for it if deaf."""
         for wire in self.wires:

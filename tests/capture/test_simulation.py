@@ -178,6 +178,17 @@ def test_a_hundred_planned_handovers_lose_nothing(venue: str) -> None:
     assert run.recorder.told(RecordKind.GAP) == []
 
 
+def test_a_new_connection_that_is_far_ahead_waits_for_the_old_one() -> None:
+    def script(exchange: Exchange, clock: VirtualClock) -> None:
+        asyncio.get_running_loop().call_later(15.0, exchange.slow_down_all, 3.0)
+
+    run = simulate(15, NO_FAULTS, seconds=40.0, script=script)
+    check(run)
+    assert run.capture.progress().connections["handovers"] >= 1
+    assert run.capture.progress().gaps == 0
+    assert not lost(run)
+
+
 def test_an_announced_shutdown_is_a_planned_handover() -> None:
     settings = CaptureSettings(ntp_server="", age_s=1e6)
     run = simulate(5, Faults(age_s=30.0, announces=True), seconds=400.0, settings=settings)

@@ -151,18 +151,24 @@ class Feed:
                 stream: self.active.session.of(stream).count for stream in self.address.streams
             }
             self.coming = link
+            self._venue.intake.overlap(self.address.streams, is_on=True)
 
     def _take_over(self, link: Link) -> None:
-        self.active, self.coming = link, None
+        self.active = link
+        self._no_longer_coming()
         link.watchdog.patience = self._patience
         stagger_s = self._venue.dice.uniform(0, min(self._settings.stagger_s, self._settings.age_s / 2))
         self._age_ns = int((self._settings.age_s - stagger_s) * _NS)
+
+    def _no_longer_coming(self) -> None:
+        self.coming = None
+        self._venue.intake.overlap(self.address.streams, is_on=False)
 
     def _bury(self, now_ns: int) -> None:
         """Tell of connections that have ended, and let the next take their place."""
         if self.coming is not None and self.coming.receiving.done():
             self._tell_closed(self.coming)
-            self.coming = None
+            self._no_longer_coming()
             self.abandoned += 1
         if self.active is None or not self.active.receiving.done():
             return
@@ -208,7 +214,7 @@ class Feed:
                 "handover", address=self.address.name, done=False, why=coming.why, unproven=failed or silent
             )
             self._close(coming, "unproven")
-            self.coming = None
+            self._no_longer_coming()
         else:
             # Silent on both: there was nothing to bring.
             self._hand_over(coming, silent)
