@@ -69,9 +69,7 @@ def check_peers(project: str) -> None:
         command = [*_uv(), *what.split(), "--quiet", "--output-file", "all.txt"]
         done = subprocess.run(command, cwd=folder, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise SystemExit(
-            "the groups `peers` and `clients` can't be installed beside these pins: change their versions first"
-        )
+        raise SystemExit("the groups `peers` and `clients` can't live with these pins: change their versions")
 
 
 def _uv() -> list[str]:

@@ -56,7 +56,9 @@ async def ccxt_pro(url: str, format: str, symbol: str) -> AsyncIterator[Held]:
         "fapiPublic": f"{web}/fapi/v1",
         "dapiPublic": f"{web}/dapi/v1",
     }
-    exchange.urls["api"]["ws"] |= {"spot": f"{url}/ws", "linear": f"{url}/ws", "inverse": f"{url}/ws"}
+    # Later versions say linear and inverse, earlier ones future and delivery.
+    names = ("spot", "linear", "inverse", "future", "delivery")
+    exchange.urls["api"]["ws"] |= dict.fromkeys(names, f"{url}/ws")
     try:
         await exchange.load_markets()
         name = next(market["symbol"] for market in exchange.markets.values() if market["id"] == symbol)
@@ -179,4 +181,5 @@ async def main(name: str, url: str, format: str, symbol: str, every: int, books:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6])))
+    client, url, format, symbol, every, books = sys.argv[1:]
+    asyncio.run(main(client, url, format, symbol, int(every), int(books)))

@@ -107,7 +107,7 @@ def test_a_client_holds_our_book_at_every_update_that_it_tells(
     ours = dataset(format)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with replayed(recordings / file, tmp_path) as url:
-        command = [PYTHON, HOLD_BOOK, client, url, format, symbol, str(EVERY), str(BOOKS)]
+        command = [PYTHON, str(HOLD_BOOK), client, url, format, symbol, str(EVERY), str(BOOKS)]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=120, check=False, env=environment, cwd=tmp_path
         )
