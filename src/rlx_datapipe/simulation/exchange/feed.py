@@ -50,8 +50,8 @@ class Feed:
             channel.routes = None
 
     def subscribed(self) -> int:
-        """Connections that have subscribed to anything."""
-        return sum(bool(session.subscriptions) for session in self.sessions)
+        """Connections that have subscribed to a stream: some clients begin with a path that names none."""
+        return sum(any("@" in name for name in session.subscriptions) for session in self.sessions)
 
     def upcoming(self, listing: Listing, count: int) -> list[bytes]:
         """Depth messages of a symbol that come next, up to a number, as far as has been read ahead."""
