@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -47,7 +48,7 @@ _COMPRESSED_AT_ONCE = 1 << 18
 
 
 class Sealer:
-    """Seals the finished segments of the log of one capture; for one thread, and one at a time.
+    """Seals the finished segments of the log of one capture; ``lock`` is held while it is at it.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ class Sealer:
         self._folder, self._head, self._keys = folder, head, keys
         self._regime, self._random_bytes = regime, random_bytes
         self.newest: PublishedEntry | None = newest_entry(folder)
+        self.lock = threading.Lock()
 
     def remove_half_made(self) -> None:
         """Remove what a dead process did not come to the end of: only files that bear our own names.
@@ -107,13 +109,14 @@ class Sealer:
             When the log is damaged, or does not go on behind what is sealed.
         """
         records = 0
-        try:
-            for segment in list_segments(self._folder / LOG):
-                if segment.is_open:
-                    break
-                records += self._seal(segment.path)
-        except OSError as error:
-            raise unwritable(self._folder, error) from error
+        with self.lock:
+            try:
+                for segment in list_segments(self._folder / LOG):
+                    if segment.is_open:
+                        break
+                    records += self._seal(segment.path)
+            except OSError as error:
+                raise unwritable(self._folder, error) from error
         return records
 
     def _seal(self, path: Path) -> int:
