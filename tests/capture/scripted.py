@@ -15,7 +15,7 @@ from rlx_datapipe.store.capture_manifest import CaptureHead
 from rlx_datapipe.store.frames import RecordKind
 from rlx_datapipe.store.keys import KeyRing, MasterKey
 
-HEAD = CaptureHead(venue="BINANCE", symbols=("BTCUSDT",), streams=("trade", "depth@100ms"))
+HEAD = CaptureHead(venue="binance-spot", symbols=("BTCUSDT",), streams=("trade", "depth@100ms"))
 RING = KeyRing([MasterKey("k1", bytes(range(32)))])
 SMALL = RecorderLimits(rotate_bytes=1_500, ballast_bytes=0)
 BEGIN_NS = 1_723_161_253_937_085_768

@@ -8,8 +8,9 @@ import statistics
 
 import pytest
 
-from rlx_datapipe.capture.measures import Latency, Measures, measure
+from rlx_datapipe.capture.measures import Measuring
 from rlx_datapipe.core.feed import Frames
+from rlx_datapipe.store.capture_market import Latency, Measures
 
 START_NS = 1_723_161_253_000_000_000
 SECOND = 1_000_000_000
@@ -31,8 +32,18 @@ def quote(number: int, bid: str, ask: str, symbol: str = "BTCUSDT") -> bytes:
 
 
 def told(messages: list[tuple[int, bytes]], format: str = "binance-spot") -> dict[str, Measures]:
+    """Measured at once; and by parts, which must not change anything."""
+    whole, by_parts = Measuring(format), Measuring(format)
+    whole.add(frames_of(messages))
+    for message in messages:
+        by_parts.add(frames_of([message]))
+    assert whole.told() == by_parts.told()
+    return whole.told()
+
+
+def frames_of(messages: list[tuple[int, bytes]]) -> Frames:
     rows = range(1, len(messages) + 1)
-    return measure(Frames.of(rows, [ns for ns, _ in messages], [raw for _, raw in messages]), format)
+    return Frames.of(rows, [ns for ns, _ in messages], [raw for _, raw in messages])
 
 
 def test_volume_and_trades_are_by_the_second() -> None:
@@ -83,6 +94,15 @@ def test_each_symbol_is_measured_by_itself() -> None:
         ("BTCUSDT", 1, None),
         ("ETHUSDT", 2, 10.0),
     ]
+
+
+def test_aggregated_trades_are_taken_where_there_are_no_others() -> None:
+    single = trade(1, "1.0", "1", START_NS // MS)
+    sums = single.replace(b"@trade", b"@aggTrade").replace(b'"e":"trade"', b'"e":"aggTrade"')
+    sums = sums.replace(b'"t":1', b'"a":1,"f":1,"l":2').replace(b'"q":"1"', b'"q":"8"')
+    for messages, volume in (([sums, sums], 16.0), ([sums, single], 1.0), ([single, sums], 1.0)):
+        timed = [(START_NS + at * SECOND, message) for at, message in enumerate(messages)]
+        assert told(timed)["BTCUSDT"].volume_per_s == volume
 
 
 def test_clocks_that_step_back_and_messages_that_are_none_do_no_harm() -> None:

@@ -31,6 +31,7 @@ from tests.capture.scripted import (
 from rlx_datapipe.capture.arrival import Arrival
 from rlx_datapipe.capture.limits import RecorderLimits
 from rlx_datapipe.capture.recording import SegmentRecorder
+from rlx_datapipe.capture.regime import Special
 from rlx_datapipe.capture.sealing import Sealer
 from rlx_datapipe.core.errors import OutputError, SourceError
 from rlx_datapipe.store.capture_files import CaptureFolder
@@ -134,7 +135,7 @@ def test_plain_segments_are_read_by_zstdcat(tmp_path: Path) -> None:
 
 
 def test_an_entry_tells_what_its_segment_holds(tmp_path: Path) -> None:
-    into = recorder(tmp_path / "c", regime=lambda entry: f"{entry.records} is high")
+    into = recorder(tmp_path / "c", calendar=[Special("always", 0, 1 << 62)])
     into.record(event(RecordKind.OPEN, "!open", b"{}"))
     into.record(event(RecordKind.NOTE, "!note", b'{"kind":"clock","offset_ns":-1270000000,"rtt_ns":3}'))
     into.record(trade(4))
@@ -160,7 +161,8 @@ def test_an_entry_tells_what_its_segment_holds(tmp_path: Path) -> None:
         DeclaredGap(reason="unreadable"),
     )
     assert entry.last_ids == {"btcusdt@trade": 7, "d": 150}
-    assert (entry.clock_offset_ns, entry.regime) == (-1_270_000_000, "10 is high")
+    assert entry.clock_offset_ns == -1_270_000_000
+    assert entry.markets["BTCUSDT"].regime == "special"
     assert (entry.first_sequence, entry.last_sequence, entry.records, entry.generation) == (0, 9, 10, 0)
     assert (entry.key_id, entry.lost_bytes, entry.is_damaged) == (None, 0, False)
     content = b"".join(CaptureFolder(tmp_path / "c").lines(CaptureFolder(tmp_path / "c").files()[0]))
@@ -182,7 +184,7 @@ def test_entries_are_linked_and_a_missing_or_changed_one_is_found(tmp_path: Path
     paths[1].unlink()
     with pytest.raises(SourceError, match="missing or doubled before this one"):
         CaptureFolder(folder).files()
-    paths[1].write_bytes(content.replace(b'"regime": null', b'"regime": "low"'))
+    paths[1].write_bytes(content.replace(b'"regime": "unknown"', b'"regime": "low"'))
     with pytest.raises(SourceError, match="is not the one that it was written behind"):
         CaptureFolder(folder).files()
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlx_datapipe.capture.measures import Measures
 from rlx_datapipe.capture.regime import RegimeDetector, Special, read_calendar
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.store.capture_market import Measures
 
 
 def stretch(volume: float | None, volatility: float | None, spread: float | None) -> Measures:
@@ -19,7 +19,11 @@ def stretch(volume: float | None, volatility: float | None, spread: float | None
 
 
 def after(stretches: list[Measures], detector: RegimeDetector) -> list[str]:
-    return [detector.tag(measures, at, at + 1) for at, measures in enumerate(stretches)]
+    regimes = []
+    for at, measures in enumerate(stretches):
+        regimes.append(str(detector.judge(measures, at, at + 1)))
+        detector.add(measures)
+    return regimes
 
 
 USUAL = [stretch(value, value, value) for value in np.linspace(1, 2, 20)]
@@ -67,7 +71,7 @@ def test_what_comes_later_changes_no_tag(values: list[tuple[float | None, ...]],
 
 def test_a_special_period_is_told_where_it_is_touched() -> None:
     detector = RegimeDetector(calendar=[Special("release", 10, 12)])
-    tags = [detector.tag(stretch(1, 1, 1), at, at + 1) for at in range(8, 14)]
+    tags = [detector.judge(stretch(1, 1, 1), at, at + 1) for at in range(8, 14)]
     assert [tag == "special" for tag in tags] == [False, True, True, True, False, False]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -138,7 +139,7 @@ STORM = Faults(
 
 
 @pytest.mark.parametrize("venue", ["binance-spot", "binance-usdm"])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("RLX_TEST_SEEDS", "6"))))
 def test_in_a_storm_of_faults_every_id_is_in_one_message_or_one_gap(seed: int, venue: str) -> None:
     run = simulate(seed, STORM, venue=venue, seconds=90.0)
     check(run)

@@ -51,8 +51,9 @@ class DenseChain:
     The rule is strict, and the same for all: the message goes on behind the last id if it says so (USD-M
     depth: ``pu`` is the last ``u``) or if its first id is the next one. What lies ahead is held for a moment,
     since another connection, or the same one, may still bring what is between; then, or at once where nobody
-    listened for a while, the ids between are declared missing, each exactly once. A message whose ids were handed over already is dropped and counted;
-    one whose ids were declared missing is kept, with a note that withdraws them from the gap.
+    listened for a while, the ids between are declared missing, each exactly once. A message whose ids were
+    handed over already is dropped and counted; one whose ids were declared missing is kept, with a note that
+    withdraws them from the gap.
 
     Parameters
     ----------

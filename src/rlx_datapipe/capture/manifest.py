@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 
 import msgspec
 
+from rlx_datapipe.capture.judging import MarketJudge
 from rlx_datapipe.store.capture_lines import NO_ID, RAW, Said
 from rlx_datapipe.store.capture_manifest import DeclaredGap, Entry, PublishedEntry, StreamTally
 from rlx_datapipe.store.frames import Record, RecordKind
 from rlx_datapipe.store.segment import SegmentReader
-
-Regime = Callable[[Entry], str | None]
-"""Tells the regime of the market in a segment from its entry; None where it can't."""
 
 
 class _Note(msgspec.Struct):
@@ -29,10 +26,13 @@ class SegmentTally:
     ----------
     before
         The entry of the segment before this one; None if it is the first.
+    judge
+        Tells the market in it.
     """
 
-    def __init__(self, before: PublishedEntry | None) -> None:
-        self._before = before
+    def __init__(self, before: PublishedEntry | None, judge: MarketJudge) -> None:
+        self._before, self._judge = before, judge
+        judge.begin()
         self._kinds: Counter[int] = Counter()
         self._streams: dict[bytes, list[int]] = {}
         self._last_ids = (
@@ -47,6 +47,7 @@ class SegmentTally:
 
     def add(self, record: Record, said: Said, stream: bytes) -> None:
         """Count a record that stands under a stream."""
+        self._judge.add(record, said)
         self._first = self._first or record
         self._last = record
         self._kinds[record.kind] += 1
@@ -90,14 +91,14 @@ class SegmentTally:
         assert self._last is not None  # noqa: S101
         return self._first.wall_ns, self._last.wall_ns
 
-    def entry(self, name: str, file: str, reader: SegmentReader, regime: Regime | None) -> Entry:
+    def entry(self, name: str, file: str, reader: SegmentReader) -> Entry:
         """The entry of the segment, without size and digest of the file."""
         first, last = self._first, self._last
         assert first is not None  # noqa: S101 (an empty segment is not sealed)
         assert last is not None  # noqa: S101
         assert reader.header is not None  # noqa: S101
         seal = reader.end.seal if reader.end else None
-        entry = Entry(
+        return Entry(
             name=name,
             file=file,
             size_bytes=0,
@@ -120,10 +121,9 @@ class SegmentTally:
             first_monotonic_ns=first.monotonic_ns,
             last_monotonic_ns=last.monotonic_ns,
             clock_offset_ns=self._offset_ns,
-            regime=None,
+            markets=self._judge.told(first.wall_ns, last.wall_ns),
             lost_bytes=seal.lost_bytes if seal else 0,
             is_damaged=bool(seal and seal.is_damaged),
             last_ids={name.decode(): last for name, last in sorted(self._last_ids.items())},
             previous_sha256=self._before.sha256 if self._before else None,
         )
-        return msgspec.structs.replace(entry, regime=regime(entry)) if regime else entry

@@ -2,106 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, Quote
 from rlx_datapipe.core.feed import Frames, Parsed
 from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.store.capture_market import Latency, Measures
 from rlx_datapipe.venues import binance
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 SHARES = (0.5, 0.95, 0.99)
 """Of a latency: median, 95th and 99th percentile."""
+_KEPT_OF_QUOTES = [Quote.RECEIVED_TIME, Quote.BID_PRICE, Quote.ASK_PRICE]
+_TIME, _BID, _ASK = range(3)
 _WIRE_DECIMALS = 8
 """No venue of Binance writes more; what it writes is measured here, not kept."""
 
 
-class Latency(msgspec.Struct, frozen=True):
-    """Receive time minus exchange time of messages with one, in ms; negative where our clock is behind."""
-
-    messages: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-
-
-class Measures(msgspec.Struct, frozen=True):
-    """One symbol over one stretch of a capture; None where too little was seen to tell.
-
-    Attributes
-    ----------
-    trades, duration_s
-        Trades seen, and seconds from the first message to the last.
-    volume_per_s
-        Quantity traded a second, in units of the base (contracts for futures quoted in them).
-    volatility_bps
-        Standard deviation of the log return of the mid price over a second, in basis points, from its last
-        value in each second; a second without a quote repeats the one before.
-    spread_bps
-        Time-weighted mean of the spread over the mid price, in basis points.
-    latency
-        By kind of message: ``depthUpdate``, ``trade``, ``bookTicker``; those that have an exchange time.
-    """
-
-    trades: int
-    duration_s: float
-    volume_per_s: float | None
-    volatility_bps: float | None
-    spread_bps: float | None
-    latency: dict[str, Latency]
-
-
-def measure(frames: Frames, format: str) -> dict[str, Measures]:
-    """What the messages of a stretch tell of each symbol in them, by symbol in capitals.
+class Measuring:
+    """Measures a stretch by its messages, some at a time; of each only a few numbers are kept.
 
     Parameters
     ----------
-    frames
-        Messages with their combined-stream envelope, in order of arrival.
     format
         ``binance-spot``, ``binance-usdm`` or ``binance-coinm``.
     """
-    names, name_of = binance.symbols_of(frames)
-    told = {}
-    for number, name in sorted(enumerate(names), key=lambda pair: pair[1]):
-        own = frames.take(np.flatnonzero(name_of == number))
-        symbol = name.decode("ascii", "replace").upper()
-        told[symbol] = _measure_symbol(own, symbol, format)
-    return told
+
+    def __init__(self, format: str) -> None:
+        self._market = binance.MARKETS[format]
+        self._symbols: dict[str, _Symbol] = {}
+
+    def add(self, frames: Frames) -> None:
+        """Take messages with their combined-stream envelope, in order of arrival."""
+        names, name_of = binance.symbols_of(frames)
+        for number, name in enumerate(names):
+            symbol = name.decode("ascii", "replace").upper()
+            own = frames.take(np.flatnonzero(name_of == number))
+            self._symbols.setdefault(symbol, _Symbol(symbol, self._market)).add(own)
+
+    def told(self) -> dict[str, Measures]:
+        """The measures of each symbol that was seen, by symbol in capitals."""
+        return {symbol: held.told() for symbol, held in sorted(self._symbols.items())}
 
 
-def _measure_symbol(frames: Frames, symbol: str, format: str) -> Measures:
-    market = binance.MARKETS[format]
-    instrument = Instrument(market.exchange, symbol, _WIRE_DECIMALS, _WIRE_DECIMALS)
-    parsed = binance.parse(frames, "", instrument, market, "trade")
-    if "trade" not in parsed.counts:
-        parsed = binance.parse(frames, "", instrument, market, "aggTrade")
-    duration_ns = int(frames.received[-1] - frames.received[0])
-    trades = parsed.events[:, parsed.events[Field.KIND] == Kind.TRADE]
-    volume = trades[Field.QUANTITY].sum(dtype=float) / 10**_WIRE_DECIMALS
-    return Measures(
-        trades=trades.shape[1],
-        duration_s=duration_ns / NS_PER_S,
-        volume_per_s=float(volume) * NS_PER_S / duration_ns if duration_ns > 0 else None,
-        volatility_bps=_volatility_bps(parsed.quotes),
-        spread_bps=_spread_bps(parsed.quotes),
-        latency=_latencies(parsed),
-    )
+class _Symbol:
+    """What is kept of the messages of one symbol."""
+
+    def __init__(self, symbol: str, market: binance.Market) -> None:
+        self._market = market
+        self._instrument = Instrument(market.exchange, symbol, _WIRE_DECIMALS, _WIRE_DECIMALS)
+        self._from_ns, self._to_ns = NONE, NONE
+        self._quantities: dict[str, list[Int64Array]] = {"trade": [], "aggTrade": []}
+        self._lags_ns: dict[str, list[Int64Array]] = {"bookTicker": [], "depthUpdate": [], "trade": []}
+        self._quotes: list[Int64Array] = [np.zeros((len(_KEPT_OF_QUOTES), 0), dtype=np.int64)]
+
+    def add(self, frames: Frames) -> None:
+        self._from_ns = int(frames.received[0]) if self._from_ns == NONE else self._from_ns
+        self._to_ns = int(frames.received[-1])
+        parsed = self._parse(frames, "trade")
+        self._quotes.append(parsed.quotes[_KEPT_OF_QUOTES])
+        self._add_lags(parsed)
+        # Both kinds tell of the same executions.
+        if "set aside:aggTrade" in parsed.counts and not self._quantities["trade"]:
+            self._parse(frames, "aggTrade")
+
+    def told(self) -> Measures:
+        quantities = [one for kind in ("trade", "aggTrade") if (one := self._quantities[kind])][:1]
+        traded = np.concatenate([np.zeros(0, dtype=np.int64), *(each for one in quantities for each in one)])
+        volume = float(traded.sum(dtype=float)) / 10**_WIRE_DECIMALS
+        duration_ns = self._to_ns - self._from_ns
+        quotes = np.concatenate(self._quotes, axis=1)
+        lags = {kind: np.concatenate(parts) for kind, parts in self._lags_ns.items() if parts}
+        return Measures(
+            trades=len(traded),
+            duration_s=duration_ns / NS_PER_S,
+            volume_per_s=volume * NS_PER_S / duration_ns if duration_ns > 0 else None,
+            volatility_bps=_volatility_bps(quotes),
+            spread_bps=_spread_bps(quotes),
+            latency={kind: _latency(lag_ns) for kind, lag_ns in lags.items()},
+        )
+
+    def _parse(self, frames: Frames, kind: str) -> Parsed:
+        """The messages, ``kind`` being the trades among them; their quantities are kept."""
+        parsed = binance.parse(frames, "", self._instrument, self._market, kind)
+        is_trade = parsed.events[Field.KIND] == Kind.TRADE
+        if is_trade.any():
+            self._quantities[kind].append(parsed.events[Field.QUANTITY, is_trade])
+        return parsed
+
+    def _add_lags(self, parsed: Parsed) -> None:
+        events, quotes = parsed.events, parsed.quotes
+        # One row for each message, for a depth update has one for each level.
+        events = events[:, np.flatnonzero(np.diff(events[Field.MESSAGE], prepend=NONE))]
+        quotes = quotes[:, quotes[Quote.ORIGIN_TIME] != NONE]
+        lag_ns = events[Field.RECEIVED_TIME] - events[Field.ORIGIN_TIME]
+        found = {
+            "bookTicker": quotes[Quote.RECEIVED_TIME] - quotes[Quote.ORIGIN_TIME],
+            "depthUpdate": lag_ns[events[Field.KIND] == Kind.BOOK_DELTA],
+            "trade": lag_ns[events[Field.KIND] == Kind.TRADE],
+        }
+        for kind, lags in found.items():
+            if len(lags):
+                self._lags_ns[kind].append(lags)
 
 
 def _mid(quotes: Int64Array) -> npt.NDArray[np.float64]:
-    middle: npt.NDArray[np.float64] = (quotes[Quote.BID_PRICE] + quotes[Quote.ASK_PRICE]) / 2
+    middle: npt.NDArray[np.float64] = (quotes[_BID] + quotes[_ASK]) / 2
     return middle
 
 
 def _volatility_bps(quotes: Int64Array) -> float | None:
     # A clock that steps back stands still until it is where it was.
-    seconds = np.maximum.accumulate(quotes[Quote.RECEIVED_TIME] // NS_PER_S)
+    seconds = np.maximum.accumulate(quotes[_TIME] // NS_PER_S)
     if quotes.shape[1] < 2 or seconds[-1] - seconds[0] < 2:
         return None
     grid = np.arange(seconds[0], seconds[-1] + 1)
@@ -111,35 +125,14 @@ def _volatility_bps(quotes: Int64Array) -> float | None:
 
 
 def _spread_bps(quotes: Int64Array) -> float | None:
-    held_ns = np.diff(quotes[Quote.RECEIVED_TIME])
     # Where the clock steps back a quote was in force for no time that it could tell.
-    held_ns = np.maximum(held_ns, 0)
+    held_ns = np.maximum(np.diff(quotes[_TIME]), 0)
     if not held_ns.sum():
         return None
-    spread = (quotes[Quote.ASK_PRICE] - quotes[Quote.BID_PRICE]) / _mid(quotes)
+    spread = (quotes[_ASK] - quotes[_BID]) / _mid(quotes)
     return float(np.average(spread[:-1], weights=held_ns) * 1e4)
 
 
-def _latencies(parsed: Parsed) -> dict[str, Latency]:
-    events, quotes = parsed.events, parsed.quotes
-    # One row for each message, for a depth update has one for each level.
-    first = np.flatnonzero(np.diff(events[Field.MESSAGE], prepend=NONE))
-    kinds = events[Field.KIND, first]
-    lag_ns = (events[Field.RECEIVED_TIME] - events[Field.ORIGIN_TIME])[first]
-    found = {
-        "bookTicker": _quote_lags(quotes),
-        "depthUpdate": lag_ns[kinds == Kind.BOOK_DELTA],
-        "trade": lag_ns[kinds == Kind.TRADE],
-    }
-    return {name: _latency(lags) for name, lags in found.items() if len(lags)}
-
-
-def _quote_lags(quotes: Int64Array) -> Int64Array:
-    timed = quotes[:, quotes[Quote.ORIGIN_TIME] != NONE]
-    lags: Int64Array = timed[Quote.RECEIVED_TIME] - timed[Quote.ORIGIN_TIME]
-    return lags
-
-
-def _latency(lags: Int64Array | Sequence[int]) -> Latency:
-    p50, p95, p99 = (float(share) / NS_PER_MS for share in np.quantile(lags, SHARES, method="higher"))
-    return Latency(len(lags), p50, p95, p99)
+def _latency(lags_ns: Int64Array) -> Latency:
+    p50, p95, p99 = (float(lag) / NS_PER_MS for lag in np.quantile(lags_ns, SHARES, method="higher"))
+    return Latency(len(lags_ns), p50, p95, p99)

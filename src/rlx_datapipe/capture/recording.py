@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rlx_datapipe.capture.arrival import Arrival
 from rlx_datapipe.capture.background import SealingThread, SyncingThread
 from rlx_datapipe.capture.disk_full import DiskFull
 from rlx_datapipe.capture.limits import RecorderLimits, RecorderStatus
-from rlx_datapipe.capture.manifest import Regime
+from rlx_datapipe.capture.regime import Special
 from rlx_datapipe.capture.sealing import Sealer
 from rlx_datapipe.core.errors import DiskFullError, OutputError, UnwritableError
 from rlx_datapipe.store.capture_lines import packed
@@ -48,8 +48,8 @@ class SegmentRecorder:
         The newest encrypts log and segments; None: both are plain.
     limits
         Bounds.
-    regime
-        Tells the regime of the market in a segment from its entry.
+    calendar
+        Periods whose market is not to be judged by what came before.
     wall_clock, clock
         UTC and a steady clock, in ns, for records of our own.
     in_background
@@ -70,7 +70,7 @@ class SegmentRecorder:
         *,
         keys: KeyRing | None = None,
         limits: RecorderLimits | None = None,
-        regime: Regime | None = None,
+        calendar: Sequence[Special] = (),
         wall_clock: Callable[[], int] = time.time_ns,
         clock: Callable[[], int] = time.monotonic_ns,
         in_background: bool = True,
@@ -96,7 +96,7 @@ class SegmentRecorder:
             self.head = begin_capture(folder, head)
             stack.enter_context(locked(folder))
             self._full = DiskFull(folder, self.limits.ballast_bytes, self.limits.resume_bytes)
-            self._sealer = Sealer(folder, self.head, keys, regime=regime)
+            self._sealer = Sealer(folder, self.head, keys, calendar=calendar)
             self._sealer.remove_half_made()
             self._writer = self._new_writer()
             stack.callback(self._writer.close)

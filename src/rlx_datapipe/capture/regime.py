@@ -10,16 +10,16 @@ import tomllib
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import numpy as np
 
-from rlx_datapipe.capture.measures import Measures
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.period import parse_time
+from rlx_datapipe.store.capture_market import Measures, Regime
 
-Regime = Literal["high", "normal", "low", "special", "unknown"]
+TRAILING = 288
+"""Stretches that are looked back on; of five minutes each, a day."""
 _MAJORITY = 2
 
 
@@ -32,11 +32,11 @@ class Special(msgspec.Struct, frozen=True):
 
 
 class RegimeDetector:
-    """Tags one symbol's stretches, one after the other.
+    """Tells the regime of one symbol's stretches, one after the other.
 
     A stretch is ``high`` when at least two of volume rate, volatility and spread lie above the upper quantile
     of the trailing stretches, ``low`` when two lie below the lower one, and ``normal`` else. It is compared
-    with what came before it only, so that its tag never changes afterwards. ``special`` when it touches a
+    with what came before it only, so that its regime never changes afterwards. ``special`` when it touches a
     period of the calendar; ``unknown`` until there is enough to compare with.
 
     Parameters
@@ -59,7 +59,7 @@ class RegimeDetector:
     def __init__(
         self,
         *,
-        trailing: int = 288,
+        trailing: int = TRAILING,
         least: int = 12,
         low: float = 0.1,
         high: float = 0.9,
@@ -72,16 +72,16 @@ class RegimeDetector:
         self._least, self._quantiles, self._calendar = least, (low, high), tuple(calendar)
         self._seen: deque[tuple[float, ...]] = deque(maxlen=trailing)
 
-    def tag(self, measures: Measures, from_ns: int, to_ns: int) -> Regime:
-        """The regime of the next stretch, which lies at these times in ns UTC."""
-        told = (measures.volume_per_s, measures.volatility_bps, measures.spread_bps)
-        values = tuple(math.nan if value is None else value for value in told)
-        regime = self._judge(values)
-        self._seen.append(values)
+    def judge(self, measures: Measures, from_ns: int, to_ns: int) -> Regime:
+        """The regime of a stretch that lies at these times in ns UTC, beside those that were added."""
         is_special = any(from_ns < period.to_ns and period.from_ns <= to_ns for period in self._calendar)
-        return "special" if is_special else regime
+        return "special" if is_special else self._compared(_values(measures))
 
-    def _judge(self, values: tuple[float, ...]) -> Regime:
+    def add(self, measures: Measures) -> None:
+        """Let those that follow be compared with a stretch."""
+        self._seen.append(_values(measures))
+
+    def _compared(self, values: tuple[float, ...]) -> Regime:
         known = above = below = 0
         for value, before in zip(values, np.array(self._seen).T, strict=False):
             held = before[~np.isnan(before)]
@@ -92,6 +92,11 @@ class RegimeDetector:
         if known < _MAJORITY:
             return "unknown"
         return "high" if above >= _MAJORITY else "low" if below >= _MAJORITY else "normal"
+
+
+def _values(measures: Measures) -> tuple[float, ...]:
+    told = (measures.volume_per_s, measures.volatility_bps, measures.spread_bps)
+    return tuple(math.nan if value is None else value for value in told)
 
 
 def read_calendar(path: Path) -> tuple[Special, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import IO
 import msgspec
 import zstandard
 
-from rlx_datapipe.capture.manifest import Regime, SegmentTally
+from rlx_datapipe.capture.judging import MarketJudge
+from rlx_datapipe.capture.manifest import SegmentTally
+from rlx_datapipe.capture.regime import TRAILING, Special
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import OutputError
 from rlx_datapipe.store.capture_lines import line_of, unpacked
@@ -31,8 +33,10 @@ from rlx_datapipe.store.capture_manifest import (
     SEGMENTS,
     CaptureHead,
     PublishedEntry,
+    entry_paths,
     newest_entry,
     publish_entry,
+    read_entry,
     segment_name,
 )
 from rlx_datapipe.store.encryption import FILES, SealingWriter, new_file_key
@@ -56,8 +60,8 @@ class Sealer:
         The capture, and what it records.
     keys
         The newest encrypts; all open the log. None: nothing is encrypted.
-    regime
-        Tells the regime of a segment from its entry.
+    calendar
+        Periods that are not to be judged by what came before.
     random_bytes
         Where salts come from.
     """
@@ -68,13 +72,15 @@ class Sealer:
         head: CaptureHead,
         keys: KeyRing | None,
         *,
-        regime: Regime | None = None,
+        calendar: Sequence[Special] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._folder, self._head, self._keys = folder, head, keys
-        self._regime, self._random_bytes = regime, random_bytes
+        self._random_bytes = random_bytes
         self.newest: PublishedEntry | None = newest_entry(folder)
         self.lock = threading.Lock()
+        before = (read_entry(path).entry for path in entry_paths(folder)[-TRAILING:])
+        self._judge = MarketJudge(head, before, calendar)
 
     def remove_half_made(self) -> None:
         """Remove what a dead process did not come to the end of: only files that bear our own names.
@@ -141,7 +147,7 @@ class Sealer:
         return records
 
     def _publish(self, reader: SegmentReader, records: Iterator[Record]) -> int:
-        tally = SegmentTally(self.newest)
+        tally = SegmentTally(self.newest, self._judge)
         first = next(records)
         segments = self._folder / SEGMENTS
         # Its name has the time of its last record, which is known at the end.
@@ -160,9 +166,10 @@ class Sealer:
                 writing.unlink(missing_ok=True)
         crash_point("segment published")
         size, digest = file_digest(target)
-        entry = tally.entry(name, f"{SEGMENTS}/{target.name}", reader, self._regime)
+        entry = tally.entry(name, f"{SEGMENTS}/{target.name}", reader)
         entry = msgspec.structs.replace(entry, size_bytes=size, sha256=digest, key_id=key_id)
         self.newest = publish_entry(self._folder, entry)
+        self._judge.counts(entry)
         crash_point("segment counted")
         return entry.records
 

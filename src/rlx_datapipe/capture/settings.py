@@ -27,6 +27,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     ----------
     ws_url, rest_url
         Scheme and host to use in place of the venue's; empty for the venue's own.
+    microseconds
+        Whether times are asked for in microseconds, where the venue has them.
     compression
         Whether the venue may compress what it sends; costs time at both ends.
     message_bytes_max
@@ -68,6 +70,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     ws_url: str = ""
     rest_url: str = ""
+    microseconds: bool = True
     compression: bool = False
     message_bytes_max: Count = 8 * 1024 * 1024
     queue_messages: Count = 1_024

@@ -54,6 +54,7 @@ def plan(
     *,
     ws_url: str = "",
     rest_url: str = "",
+    microseconds: bool = True,
 ) -> Plan:
     """Addresses for these symbols and kinds of stream, each stream on the address that serves it.
 
@@ -65,6 +66,8 @@ def plan(
         ``trade``, ``aggTrade``, ``depth@100ms`` (or another cadence) and ``bookTicker``, or some of them.
     ws_url, rest_url
         Scheme and host to use in place of the venue's, such as ``ws://127.0.0.1:9443``.
+    microseconds
+        Whether times are asked for in microseconds, where the venue has them.
 
     Raises
     ------
@@ -88,7 +91,9 @@ def plan(
                 remedy="Capture fewer symbols or kinds here, the others into a folder of their own",
             )
         if streams:
-            addresses.append(_address(f"{base}{route.path}", market.query, streams))
+            addresses.append(
+                _address(f"{base}{route.path}", market.microseconds if microseconds else "", streams)
+            )
     rest = _base(rest_url or market.rest_url, ("http", "https"))
     return Plan(market, named, tuple(addresses), rest)
 

@@ -57,7 +57,12 @@ def capture(
     """
     settings = settings or CaptureSettings()
     plan = plan_streams(
-        live_market(venue), symbols, streams, ws_url=settings.ws_url, rest_url=settings.rest_url
+        live_market(venue),
+        symbols,
+        streams,
+        ws_url=settings.ws_url,
+        rest_url=settings.rest_url,
+        microseconds=settings.microseconds,
     )
     require_network()
     head = CaptureHead(venue=venue, symbols=plan.symbols, streams=plan.streams)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from rlx_datapipe.core.errors import DatasetError, OutputError, SourceError
+from rlx_datapipe.store.capture_market import Market
 from rlx_datapipe.store.files import make_folder, publish_bytes, system_reason, unwritable
 
 FORMAT_VERSION = 1
@@ -68,8 +69,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         Which process received it, counted from 0; its steady clock tells nothing about that of another.
     clock_offset_ns
         What the last note of the clock in this segment says; None where none does.
-    regime
-        Of the market in this segment; None until somebody tells.
+    markets
+        The market in this segment, by symbol in capitals: its measures and its regime.
     lost_bytes, is_damaged
         Behind the last whole record, where the process died: a torn tail, or else damage.
     last_ids
@@ -99,7 +100,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     first_monotonic_ns: int
     last_monotonic_ns: int
     clock_offset_ns: int | None
-    regime: str | None
+    markets: dict[str, Market]
     lost_bytes: int
     is_damaged: bool
     last_ids: dict[str, int]

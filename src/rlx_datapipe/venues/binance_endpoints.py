@@ -24,8 +24,8 @@ class LiveMarket(msgspec.Struct, frozen=True):
         Name of the market, as in `venues.binance`.
     stream_url, routes
         Scheme and host of the streams, and the addresses there.
-    query
-        What is added to an address.
+    microseconds
+        What is added to an address to get times in microseconds; empty where there is no such thing.
     rest_url, depth_path, depth_limit, depth_weight
         Where the book is asked for, levels a side asked for, and the weight of that.
     weight_per_minute
@@ -41,7 +41,7 @@ class LiveMarket(msgspec.Struct, frozen=True):
     format: str
     stream_url: str
     routes: tuple[Route, ...]
-    query: str
+    microseconds: str
     rest_url: str
     depth_path: str
     depth_limit: int
@@ -60,7 +60,7 @@ SPOT = LiveMarket(
     format="binance-spot",
     stream_url="wss://stream.binance.com:9443",
     routes=(Route("/stream", ("depth", "trade", "aggTrade", "bookTicker")),),
-    query="timeUnit=MICROSECOND",
+    microseconds="timeUnit=MICROSECOND",
     rest_url="https://api.binance.com",
     depth_path="/api/v3/depth",
     depth_limit=5_000,
@@ -79,7 +79,7 @@ USDM = LiveMarket(
         Route("/public/stream", ("depth", "trade", "bookTicker")),
         Route("/market/stream", ("aggTrade",)),
     ),
-    query="",
+    microseconds="",
     rest_url="https://fapi.binance.com",
     depth_path="/fapi/v1/depth",
     depth_limit=1_000,
