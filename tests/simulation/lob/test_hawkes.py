@@ -104,9 +104,7 @@ def test_a_wrong_kernel_is_found(process: Excitation, steady: Drawn, wrong: str)
         "faded": process._replace(decays_per_s=process.decays_per_s * 1.2),
         "weaker": process._replace(branching=process.branching * 0.95),
         "mirrored": process._replace(branching=process.branching.T.copy()),
-        "one exponential": process._replace(
-            decays_per_s=process.decays_per_s[:1], weights=np.ones(1)
-        ),
+        "one exponential": process._replace(decays_per_s=process.decays_per_s[:1], weights=np.ones(1)),
     }[wrong]
     assert kolmogorov(steady.residuals(believed)) > 2 * KS_BOUND
 

@@ -9,8 +9,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx_datapipe.simulation.lob.layout import EMPTY, HEADER, ID, NOBODY, ORDERS, RING, ROWS, Action, Column, empty_book
 from rlx_datapipe.simulation.lob.kernel import ladder
+from rlx_datapipe.simulation.lob.layout import (
+    EMPTY,
+    HEADER,
+    ID,
+    NOBODY,
+    ORDERS,
+    RING,
+    ROWS,
+    Action,
+    Column,
+    empty_book,
+)
 from rlx_datapipe.simulation.lob.matching import submit, take, withdraw
 from rlx_datapipe.simulation.lob.traders import expire_far
 
@@ -113,9 +124,9 @@ def test_it_does_what_the_plain_book_does(commands: list[tuple[str, int, int, in
         told = book.told()
         fills = told[told[:, Column.ACTION] == Action.FILL]
         assert [tuple(one) for one in fills[:, [Column.ORDER, Column.LOTS]].tolist()] == plain.fills
-        for side in (0, 1):
-            assert list(book.ladder(side).items()) == list(plain.ladder(side).items())
-            assert book.arrays.head[ORDERS + side] == len(plain.sides[side])
+        for own in (0, 1):
+            assert list(book.ladder(own).items()) == list(plain.ladder(own).items())
+            assert book.arrays.head[ORDERS + own] == len(plain.sides[own])
         if len(told):
             bids, asks = plain.ladder(0), plain.ladder(1)
             best = [next(iter(side.items()), None) for side in (bids, asks)]
