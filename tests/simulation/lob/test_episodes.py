@@ -38,12 +38,14 @@ def market_with(*episodes: Episode, duration_s: int = 12, **changes: Any) -> Mar
 
 def own(rows: Int64Array, episode: int = 0) -> Int64Array:
     """Events of an episode's own resting orders."""
-    return rows[rows[:, Column.EPISODE] == episode]
+    found: Int64Array = rows[rows[:, Column.EPISODE] == episode]
+    return found
 
 
 def between(rows: Int64Array, start_ns: int, end_ns: int) -> Int64Array:
     times = rows[:, Column.TIME]
-    return rows[(times >= start_ns) & (times < end_ns)]
+    found: Int64Array = rows[(times >= start_ns) & (times < end_ns)]
+    return found
 
 
 @BOTH_SIDES

@@ -245,7 +245,7 @@ def test_a_recorder_gets_every_message_once_and_its_clock_is_its_own() -> None:
     received = [int(time) for time, _ in plain]
     assert all(one < two for one, two in pairwise(received))
     sent = Counter(message.data for batch in play(LobMarket(parameters)) for message in batch)
-    got = Counter()
+    got: Counter[bytes] = Counter()
     for _, data in plain:
         body = data.partition(b'"data":')[2][:-1] if data.startswith(b'{"stream"') else data
         got[body] += 1

@@ -7,6 +7,7 @@ import pytest
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.simulation.lob.arrivals import Arrivals
+from rlx_datapipe.simulation.lob.arrivals import Drawn as Batch
 from rlx_datapipe.simulation.lob.hawkes import TYPES, Excitation, Float64Array, excitation
 from rlx_datapipe.simulation.lob.parameters import Branching, Children, Flow, Kinds, Modulation
 from rlx_datapipe.simulation.lob.residuals import residuals
@@ -23,7 +24,8 @@ class Drawn:
 
     def __init__(self, process: Excitation, seconds: int, modulation: Modulation, seed: int = 11) -> None:
         arrivals = Arrivals(process, modulation, np.random.SeedSequence(seed), START_NS)
-        parts, end_ns = [], START_NS + seconds * 10**9
+        parts: list[Batch] = []
+        end_ns = START_NS + seconds * 10**9
         while not parts or parts[-1].until_ns < end_ns:
             parts.append(arrivals.draw(1 << 15))
         times = np.concatenate([part.times for part in parts])

@@ -106,7 +106,7 @@ def test_the_episodes_are_labelled(truth: Path) -> None:
         mine = orders.filter(pl.col("order_id").is_in(row["order_ids"]) & (pl.col("action") == "add"))
         assert mine["episode"].to_list() == [row["episode"]] * len(row["order_ids"])
         if len(mine):
-            assert row["start_ns"] <= mine["time_ns"].min() <= mine["time_ns"].max() <= row["end_ns"]
+            assert mine["time_ns"].is_between(row["start_ns"], row["end_ns"]).all()
     assert len(labels["taker_ids"][1]) == 16
 
 

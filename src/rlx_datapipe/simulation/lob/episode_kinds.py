@@ -68,8 +68,8 @@ class Iceberg(_Episode, frozen=True, tag="iceberg"):
     """One order that shows a part of its size, and refills it from a hidden rest when that is filled.
 
     A refill loses its place in the queue. Every ``follow_ms`` an order that the price has moved away from is
-    withdrawn, and what is left of it placed anew, as a new order (0: it stays where it is). What is left after
-    ``duration_ms`` is withdrawn.
+    withdrawn, and what is left of it placed anew, as a new order (0: it stays where it is). The rest goes
+    after ``duration_ms``.
     """
 
     duration_ms: Milliseconds = 30_000
