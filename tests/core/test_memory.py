@@ -75,4 +75,5 @@ def test_freed_memory_is_kept_for_the_next_arrays_until_caches_are_dropped() -> 
 
     faults, kept, left = rounds("keeps")
     assert faults < 1_000 < rounds("gives back")[0]
-    assert left < 40_000_000 < 60_000_000 < kept
+    assert left < 40_000_000
+    assert kept > 60_000_000

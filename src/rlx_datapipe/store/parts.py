@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -195,9 +196,13 @@ def _moved_to_disk(waiting: list[pa.Table], path: Path) -> pa.Table:
 
 
 def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A Parquet file with the encodings that were chosen by measurement, see ``rlx bench write``."""
+    """A Parquet file with the encodings that were chosen by measurement, see ``rlx bench write``.
+
+    What comes as numbers and a dictionary is written as it is, without a look at each text; but the file says
+    that these are texts, as they are to its readers.
+    """
     names = schema.names
-    return pq.ParquetWriter(
+    made = pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
@@ -206,5 +211,15 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         column_encoding={name: "DELTA_BINARY_PACKED" for name in names if name in _DELTA_ENCODED},
         write_statistics=[name for name in names if name in _STATISTICS],
         write_page_checksum=True,
-        store_schema=True,
+        store_schema=False,
+    )
+    made.add_key_value_metadata({"ARROW:schema": base64.b64encode(_told(schema).serialize())})
+    return made
+
+
+def _told(schema: pa.Schema) -> pa.Schema:
+    """The schema that readers are told: dictionaries are those of their values."""
+    return pa.schema(
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in schema
     )
