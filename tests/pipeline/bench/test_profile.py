@@ -42,7 +42,7 @@ def test_times_are_medians_by_the_event_and_add_up() -> None:
     [
         (told(1.0, replay=(0.9, 0.8), write=(1.0, 0.9)), "processor time: all cores are busy"),
         (told(1.0, replay=(0.3, 0.2), write=(0.95, 0.6)), "one stage: write is at work 95% of the time"),
-        (told(1.0, replay=(0.3, 0.2), write=(0.6, 0.5)), "waiting: the start and the syncs"),
+        (told(1.0, replay=(0.3, 0.2), write=(0.6, 0.5)), "waiting: for the disk, each other"),
     ],
 )
 def test_the_limit_is_told_in_a_sentence(run: dict[str, Any], cause: str) -> None:

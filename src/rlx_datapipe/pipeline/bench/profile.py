@@ -71,7 +71,7 @@ def _limit(told: dict[str, Any]) -> str:
             f"one stage: {leading} is at work {stages[leading]['wall_share']:.0%} of the time, others wait"
         )
     else:
-        cause = "waiting: the start and the syncs of commits, where stages wait for each other or the disk"
+        cause = "waiting: for the disk, each other, the start, or cores that other programs have"
     return (
         f"{cause} ({told['busy_cores']:.1f} of {told['cores']} busy); most of the work is {dearest}, "
         f"{stages[dearest]['cpu_share']:.0%}"
