@@ -25,14 +25,15 @@ def mount(disk: Path, options: str) -> None:
 def run(disk: Path, options: str, room: str) -> dict[str, Any]:
     """One capture on a disk that fills up; thirty trades behind that it gets room.
 
-    ``options`` are those of the mount, and behind a slash the bytes at which the log is rotated.
+    ``options`` are those of the mount, and behind a slash the bytes at which the log is rotated; a third word
+    asks for threads.
     """
-    options, _, rotate_bytes = options.partition("/")
+    options, rotate_bytes, *threads = options.split("/")
     limits = msgspec.structs.replace(LIMITS, rotate_bytes=int(rotate_bytes))
     mount(disk, options)
     told: dict[str, Any] = {}
     try:
-        into = recorder(disk / "c", RING, limits=limits)
+        into = recorder(disk / "c", RING, limits=limits, in_background=bool(threads))
         full_since = -1
         for number in range(COUNT):
             into.record(trade(number))
@@ -45,7 +46,8 @@ def run(disk: Path, options: str, room: str) -> dict[str, Any]:
                 mount(disk, f"remount,{room}")
         if full_since < 0 or full_since + 30 >= COUNT:
             mount(disk, f"remount,{room}")
-        into.tick_now()
+        while into.status.state == "disk full":
+            into.tick_now()
         told |= {"full_since": full_since, "lost": into.status.lost_records}
         told["sealing_problem"] = into.status.sealing_problem
         into.close()

@@ -88,3 +88,9 @@ def test_what_is_packed_is_unpacked(name: str, content: bytes, last_id: int) -> 
 def test_a_name_that_can_not_stand_in_a_line_is_refused(name: str) -> None:
     with pytest.raises(OutputError, match="is no name of a stream"):
         packed(name, b"")
+
+
+def test_ids_that_64_bits_do_not_hold_are_none() -> None:
+    """F31: they stay in the message as they are."""
+    for ids in ((2**63, 2**63), (5, 2**70), (-(2**64), 0)):
+        assert unpacked(packed("s", b"{}", *ids)) == Said(NO_ID, NO_ID, b"s", b"{}")

@@ -83,3 +83,6 @@ class SealingThread:
                 self.problem, retry_s = "", _RETRY_S
             except DatapipeError as error:
                 self.problem, retry_s = str(error), min(2 * retry_s, _RETRY_MAX_S)
+            except BaseException as error:
+                self.problem = f"sealing has ended by a fault of its own ({error!r}); the log grows"
+                raise

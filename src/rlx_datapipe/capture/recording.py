@@ -86,6 +86,8 @@ class SegmentRecorder:
         self._flush_is_due = False
         self._problem: OutputError | None = None
         self._sealing_problem = ""
+        self._syncing: SyncingThread | None = None
+        self._sealing: SealingThread | None = None
         self.records = 0
         if keys is not None:
             self_test(keys)
@@ -100,14 +102,15 @@ class SegmentRecorder:
             stack.callback(self._writer.close)
             # All that a process before this one left, so that the last ids are those of the whole capture.
             self._sealer.seal_all()
+            newest = self._sealer.newest
+            self.last_ids: dict[str, int] = newest.entry.last_ids if newest else {}
+            self._log_since_ns = clock()
+            self._full.make_ballast()
+            self._tell_recovered()
             self._locks = stack.pop_all()
-        newest = self._sealer.newest
-        self.last_ids: dict[str, int] = newest.entry.last_ids if newest else {}
-        self._log_since_ns = clock()
-        self._syncing = SyncingThread(self._sync, self.limits.sync_ns) if in_background else None
-        self._sealing = SealingThread(self._sealer) if in_background else None
-        self._full.make_ballast()
-        self._tell_recovered()
+        if in_background:
+            self._syncing = SyncingThread(self._sync, self.limits.sync_ns)
+            self._sealing = SealingThread(self._sealer)
 
     def _new_writer(self, after_sequence: int = -1) -> SegmentWriter:
         newest = self._sealer.newest
@@ -314,8 +317,10 @@ class SegmentRecorder:
         due = self._writer.next_sequence
         try:
             if self._writer.has_failed:
-                self._writer.close()
-                self._writer = self._new_writer(due - 1)
+                # Nothing is sealed, and so removed, while the new writer looks at what is there.
+                with self._sealer.lock:
+                    self._writer.close()
+                    self._writer = self._new_writer(due - 1)
                 self._require_all_before(due)
             else:
                 self._writer.flush()

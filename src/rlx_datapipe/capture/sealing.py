@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -51,7 +52,7 @@ _COMPRESSED_AT_ONCE = 1 << 18
 
 
 class Sealer:
-    """Seals the finished segments of the log of one capture; for one thread, and one at a time.
+    """Seals the finished segments of the log of one capture; ``lock`` is held while it is at it.
 
     Parameters
     ----------
@@ -77,6 +78,7 @@ class Sealer:
         self._folder, self._head, self._keys = folder, head, keys
         self._random_bytes = random_bytes
         self.newest: PublishedEntry | None = newest_entry(folder)
+        self.lock = threading.Lock()
         before = (read_entry(path).entry for path in entry_paths(folder)[-TRAILING:])
         self._judge = MarketJudge(head, before, calendar)
 
@@ -113,13 +115,14 @@ class Sealer:
             When the log is damaged, or does not go on behind what is sealed.
         """
         records = 0
-        try:
-            for segment in list_segments(self._folder / LOG):
-                if segment.is_open:
-                    break
-                records += self._seal(segment.path)
-        except OSError as error:
-            raise unwritable(self._folder, error) from error
+        with self.lock:
+            try:
+                for segment in list_segments(self._folder / LOG):
+                    if segment.is_open:
+                        break
+                    records += self._seal(segment.path)
+            except OSError as error:
+                raise unwritable(self._folder, error) from error
         return records
 
     def _seal(self, path: Path) -> int:

@@ -74,6 +74,12 @@ def replay(
 
     A depth snapshot always fits the stream at that moment. Ctrl-C ends it.
     """
+    from rlx_datapipe.simulation.exchange.fault_plan import read_plan
+    from rlx_datapipe.simulation.exchange.options import ExchangeOptions
+
+    # First what may be wrong with the command: loading the rest takes longer.
+    (host, port), options = _place(place), ExchangeOptions(speed=_speed(speed), **given)
+    plan, settings = read_plan(faults, given_faults, seed), settings_from(config)
     try:
         from rlx_datapipe.pipeline.serve import exchange_of, serve
     except ModuleNotFoundError as error:
@@ -81,17 +87,13 @@ def replay(
             raise
         remedy = "Install it: pip install 'rlx-datapipe[capture]'"
         raise OptionError("rlx replay needs the package websockets", remedy=remedy) from error
-    from rlx_datapipe.simulation.exchange.fault_plan import read_plan
-    from rlx_datapipe.simulation.exchange.options import ExchangeOptions
-
-    host, port = _place(place)
     tell_of_compilation()
     exchange = exchange_of(
         sources,
-        ExchangeOptions(speed=_speed(speed), **given),
-        plan=read_plan(faults, given_faults, seed),
+        options,
+        plan=plan,
         truth=truth,
-        settings=settings_from(config),
+        settings=settings,
         symbols=symbols.split(",") if symbols else (),
         host=host,
         port=port,

@@ -32,7 +32,7 @@ class Said(NamedTuple):
 
 
 def packed(stream: str, content: bytes, first_id: int = NO_ID, last_id: int = NO_ID) -> bytes:
-    """The payload of a log record.
+    """The payload of a log record; ids that 64 bits don't hold are told in the message alone.
 
     Raises
     ------
@@ -40,7 +40,10 @@ def packed(stream: str, content: bytes, first_id: int = NO_ID, last_id: int = NO
         When the name of the stream can't stand in a line as it is.
     """
     name = _stream_bytes(stream)
-    return _HEAD.pack(first_id, last_id, len(name)) + name + content
+    try:
+        return _HEAD.pack(first_id, last_id, len(name)) + name + content
+    except struct.error:
+        return _HEAD.pack(NO_ID, NO_ID, len(name)) + name + content
 
 
 @lru_cache(maxsize=8192)
