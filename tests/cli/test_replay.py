@@ -92,3 +92,18 @@ def test_without_its_package_it_says_how_to_install_it(recording: Path) -> None:
     assert done.returncode == 2
     assert "pip install 'rlx-datapipe[capture]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_program_in_the_docs_runs(recording: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text("utf-8")
+    program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    command = re.findall(r"^rlx replay (\S+) --serve (\S+) (.*)$", page, re.MULTILINE)[0]
+    assert len(program.strip().splitlines()) <= 12
+    server, url = started(str(recording), "--serve", "127.0.0.1:0", "--speed", "max", *command[2].split()[2:])
+    code = program.replace(f"ws://{command[1]}", url)
+    client = [sys.executable, "-c", code]
+    done = subprocess.run(client, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 100
+    server.communicate(timeout=30)
+    assert server.returncode == 0

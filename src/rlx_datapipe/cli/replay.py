@@ -83,7 +83,7 @@ def replay(
     try:
         from rlx_datapipe.pipeline.serve import exchange_of, serve
     except ModuleNotFoundError as error:
-        if error.name != "websockets":
+        if (error.name or "").partition(".")[0] != "websockets":
             raise
         remedy = "Install it: pip install 'rlx-datapipe[capture]'"
         raise OptionError("rlx replay needs the package websockets", remedy=remedy) from error

@@ -49,7 +49,8 @@ class Feed:
 
     def forget_routes(self) -> None:
         """Look up anew who gets what: subscriptions have changed."""
-        for channel in self._floor.channels.values():
+        # A copy: the reader may meet a new channel meanwhile.
+        for channel in tuple(self._floor.channels.values()):
             channel.routes = None
 
     def subscribed(self) -> int:
