@@ -94,55 +94,16 @@ def test_without_its_package_it_says_how_to_install_it(recording: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-MARKET_FILE = 'duration_s = 3\n[[episodes]]\nkind = "iceberg"\nat_s = 1.0\nduration_ms = 1000\n'
-
-
-def market_file(folder: Path, text: str = MARKET_FILE) -> Path:
-    path = folder / "market.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_a_market_is_written_with_its_truth(tmp_path: Path) -> None:
-    done = rlx("replay", "--market", market_file(tmp_path), "--out", tmp_path / "out", "--json")
-    assert done.status == 0, done.err
-    told = done.json()
-    assert told["messages"] > 100
-    assert told["episodes"] == 1
-    assert (Path(told["truth"]) / "truth.json").is_file()
-    assert Path(told["capture"]).is_file()
-
-
-def test_a_market_is_served(tmp_path: Path) -> None:
-    place = ["--serve", "127.0.0.1:0", "--at-end", "close", "--json"]
-    server, url = started("--market", str(market_file(tmp_path)), *place)
-    count = asyncio.run(received(f"{url}/ws/btcusdt@depth@100ms"))
-    stdout, _ = server.communicate(timeout=60)
-    told: dict[str, Any] = json.loads(stdout)
+def test_the_program_in_the_docs_runs(recording: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text("utf-8")
+    program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    command = re.findall(r"^rlx replay (\S+) --serve (\S+) (.*)$", page, re.MULTILINE)[0]
+    assert len(program.strip().splitlines()) <= 12
+    server, url = started(str(recording), "--serve", "127.0.0.1:0", "--speed", "max", *command[2].split()[2:])
+    code = program.replace(f"ws://{command[1]}", url)
+    client = [sys.executable, "-c", code]
+    done = subprocess.run(client, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 100
+    server.communicate(timeout=30)
     assert server.returncode == 0
-    assert told["messages_sent"] == count == 30
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ([], "nothing to replay"),
-        (["--market", "FILE"], "nowhere to listen"),
-        (["some.gz", "--out", "out"], "only a market is written"),
-        (["some.gz"], "nowhere to listen"),
-        (["some.gz", "--market", "FILE", "--out", "out"], "a market is played alone"),
-        (["--market", "none.toml", "--out", "out"], "No such file"),
-    ],
-)
-def test_what_does_not_go_together_is_one_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:
-    file = str(market_file(tmp_path))
-    done = rlx("replay", *[file if option == "FILE" else option for option in options])
-    assert done.status == 2
-    assert sentence in done.sentence()
-
-
-def test_a_flow_that_is_not_stationary_is_one_sentence(tmp_path: Path) -> None:
-    file = market_file(tmp_path, "[flow.branching.limit]\nlimit = [1.5, 0.0]")
-    done = rlx("replay", "--market", file, "--out", tmp_path / "out")
-    assert done.status == 2
-    assert "spectral radius" in done.sentence()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import queue
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -87,21 +88,33 @@ async def unicorn(url: str, format: str, symbol: str) -> AsyncIterator[Held]:
     )
     manager.ubwa.websocket_base_uri = f"{url}/"
     manager.create_depthcache(symbol)
-    held, until_s = -1, time.monotonic() + 60
+    books: queue.SimpleQueue[Held] = queue.SimpleQueue()
+    manager.depth_caches[symbol.lower()] = _Watched(manager.depth_caches[symbol.lower()], books)
+    until_s = time.monotonic() + 90
     try:
         while time.monotonic() < until_s:
-            await asyncio.sleep(0.002)
-            cache = manager.depth_caches.get(symbol.lower(), {})
-            before = cache.get("last_update_id")
-            if before in (None, held) or not manager.is_depth_cache_synchronized(symbol):
-                continue
-            bids, asks = manager.get_bids(symbol), manager.get_asks(symbol)
-            # Its threads go on meanwhile: only a book that did not change while it was read counts.
-            if cache["last_update_id"] == before:
-                held = before
-                yield before, _texts(bids), _texts(asks)
+            await asyncio.sleep(0.01)
+            while not books.empty():
+                yield books.get()
     finally:
         manager.stop_manager()
+
+
+class _Watched(dict[str, Any]):
+    """A cache of UBLDC that tells its book when its id is set: its asks and bids change before, in turn."""
+
+    def __init__(self, cache: dict[str, Any], books: queue.SimpleQueue[Held]) -> None:
+        super().__init__(cache)
+        self._books = books
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        if name == "last_update_id" and value is not None and self["is_synchronized"]:
+            bids, asks = (
+                [(str(price), str(quantity)) for price, quantity in self[side].items()]
+                for side in ("bids", "asks")
+            )
+            self._books.put((value, bids, asks))
 
 
 def _redirect_requests(web: str) -> None:
