@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rlx_datapipe.store.files import publishing
@@ -169,8 +170,7 @@ class PartFile:
             column = rows.column(name)
             self._nulls[name] += column.null_count
             if column.null_count < len(column):
-                values = column.drop_null().to_numpy()
-                low, high = int(values.min()), int(values.max())
+                low, high = (bound.as_py() for bound in pc.min_max(column).values())
                 known = self._bounds.setdefault(name, [low, high])
                 known[:] = min(low, known[0]), max(high, known[1])
 
