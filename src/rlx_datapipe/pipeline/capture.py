@@ -140,6 +140,7 @@ def _summary(
         "disk": {
             "state": status.state,
             "lost_records": status.lost_records,
+            "safe_after_ms": status.safe_after_ms,
             "problem": status.sealing_problem,
         },
     }
