@@ -119,9 +119,7 @@ def record(served: Served, folder: Path, venue: str) -> Counter[str]:
         folder,
         venue=venue,
         streams=["trade", "depth@100ms" if venue == "binance-spot" else "depth@0ms", "bookTicker"],
-        settings=CaptureSettings(
-            **{name: getattr(QUICK, name) for name in QUICK.__struct_fields__} | settings
-        ),
+        settings=settings,
         duration_s=60,
         on_progress=look,
     )
