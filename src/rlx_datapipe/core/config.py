@@ -144,7 +144,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 
 
-_NO_SETTINGS = ("RLX_WORKERS", "RLX_TEST_")
+_NO_SETTINGS = ("RLX_WORKERS", "RLX_TEST_", "RLX_CAPTURE_")
 """Variables of ours, or their beginnings, that are no settings."""
 _NEAR = 0.8
 
