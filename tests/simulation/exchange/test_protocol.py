@@ -355,9 +355,9 @@ def test_at_the_end_a_loop_begins_anew_with_new_connections_only() -> None:
 
 
 def test_a_client_that_reads_too_slowly_is_cut_off_and_others_go_on() -> None:
-    options = ExchangeOptions(at_end="close", speed=40.0, slow_bytes_max=200_000, wait_for=2)
+    options = ExchangeOptions(at_end="close", speed=4.0, slow_bytes_max=6_000_000, wait_for=2)
     big = [
-        (time, stream, data[:-1] + b',"pad":"' + b"x" * 40_000 + b'"}')
+        (time, stream, data[:-1] + b',"pad":"' + b"x" * 150_000 + b'"}')
         for time, stream, data in said(SPOT)
         if stream == "btcusdt@trade"
     ]
