@@ -70,7 +70,9 @@ def test_the_demo_says_nothing_false_or_frightening(demo: Path) -> None:
     assert "…" not in shown
     assert "events/s" not in shown
     assert re.search(r"^ · note +trades_at_touch", shown, re.MULTILINE)
-    assert re.search(r"^ clock +[\d,]+  [\d.]+% of events received before they happened", shown, re.MULTILINE)
+    assert re.search(
+        r"^ clock +[\d,]+  [\d.]+% of events early: the recorder's clock is behind", shown, re.MULTILINE
+    )
     assert shown.index("Try next") > shown.index("verdict")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.ingestion import lines as module
+from rlx_datapipe.ingestion.inflate import Inflated
 from rlx_datapipe.ingestion.line_kernel import (
     RECEIVED,
     SPAN_FIELDS,
@@ -28,7 +30,7 @@ from rlx_datapipe.ingestion.lines import read_frames
 
 EXAMPLES = int(os.environ.get("RLX_VENUES_EXAMPLES", "200"))
 NS = 1_723_161_253_937_085_768
-LINE_BYTES_MAX = 90
+LINE_BYTES_MAX = 150
 LINES = [
     *(b'%d {"a":%d}' % (NS + step, step) for step in (0, 1, 40, 95, 100, 250)),
     b'%d {"a":1}' % (NS // 1000),
@@ -55,6 +57,21 @@ LINES = [
     b"172316125393708\xb2 {}",
     b'{"capture_ns":%d,"stream":"btcusdt@trade","data":{"e":1}}' % NS,
     b'{"capture_ns":%d,"stream":"b","data":7}' % NS,
+    b'{"capture_ns":%d,"monotonic_ns":81,"connection":3,"stream":"b@trade","data":{"e":1}}' % NS,
+    b'{"capture_ns":%d,"connection":0,"stream":"!gap","data":{"e":1}}' % NS,
+    b'{"capture_ns":%d,"monotonic_ns":07,"stream":"b","data":{}}' % NS,
+    b'{"capture_ns":%d,"monotonic_ns":,"stream":"b","data":{}}' % NS,
+    b'{"capture_ns":%d,"monotonic_ns":1,"stream":"b","data":{"stream":"c","data":{}}}' % NS,
+    b'{"capture_ns":%d,"stream":"b","data":{}}\r' % NS,
+    b'{"capture_ns":%d,"stream":"b\\u00e4","data":{}}' % NS,
+    b'{"capture_ns":%d,"stream":"b","data":{}} ' % NS,
+    b'{"capture_ns":%d,"stream":"b","data":{' % NS,
+    b'{"capture_ns":%d,"stream":"b","data":{"a":"\xc3\xa4"}}' % NS,
+    b'{"capture_ns":%d,"stream":"b","data":{}}' % (NS // 10),
+    b'{"capture_ns":%d0,"stream":"b","data":{}}' % NS,
+    b'{"capture_ns": %d, "stream": "b", "data": {}}' % NS,
+    b'{"capture_ns":9999999999999999999,"stream":"b","data":{}}',
+    b'{"capture_ns":172316125393708576x,"stream":"b","data":{}}',
     b"",
     b"\r",
     b"\0",
@@ -64,12 +81,18 @@ LINES = [
     b'%d {"a":"%s"}' % (NS, b"y" * 500),
 ]
 
+OWN = re.compile(
+    rb'\{"capture_ns":(\d{19})(?:,"monotonic_ns":(?:0|[1-9]\d*))?(?:,"connection":(?:0|[1-9]\d*))?'
+    rb',("stream":"[^"\\]*","data":\{(?!"stream").*\})'
+)
+"""A usual line of our own capture."""
+
 Told = list[tuple[list[tuple[int, int, bytes]], list[Reject]]]
 
 
 def plainly(path: Path, batch_rows: int, span_ns: int) -> Told:
     """Batches read line by line: each line is looked at by itself."""
-    reader = module._Reader(path, None, path.name, LINE_BYTES_MAX, 0)
+    reader = module._Reader(path, Inflated(path, None, 1), path.name, LINE_BYTES_MAX, 0)
     batches: Told = []
     frames: list[tuple[int, int, bytes]] = []
     rejects: list[Reject] = []
@@ -77,6 +100,8 @@ def plainly(path: Path, batch_rows: int, span_ns: int) -> Told:
     for row, line in enumerate([*ended, last] if last else ended, start=1):
         # A usual line is taken as it is; a return at its end belongs to its payload.
         stamp, _, payload = line.partition(b" ")
+        if own := OWN.fullmatch(line):
+            stamp, payload = own[1], b"{" + own[2]
         is_usual = len(stamp) == 19 and stamp.isdigit() and payload[:1] == b"{" and payload.isascii()
         in_range = is_usual and TIME_FROM_NS <= int(stamp) < TIME_TO_NS
         found = (int(stamp), payload) if in_range and len(line) <= LINE_BYTES_MAX else reader._look(line)
@@ -151,11 +176,19 @@ def framed(lines: Sequence[bytes], *, may_be_text: bool = True) -> list[tuple[in
 @pytest.mark.parametrize("line", LINES)
 def test_an_odd_line_is_left_whole_and_no_byte_behind_is_touched(line: bytes) -> None:
     [(time, span)] = framed([line])
-    assert (time == 0 and span == line) or line.endswith(b" " + span)
+    is_own = line.endswith(b"," + span[1:]) and OWN.fullmatch(line) is not None
+    assert (time == 0 and span == line) or line.endswith(b" " + span) or is_own
 
 
 def test_usual_lines_are_framed() -> None:
     assert framed([b"%d {1}" % NS, b"%d {2}" % (NS // 1000)]) == [(NS, b"{1}"), (NS // 1000 * 1000, b"{2}")]
+
+
+def test_lines_of_our_own_capture_are_framed_where_they_lie() -> None:
+    head = b'{"capture_ns":%d,"monotonic_ns":81234567890,"connection":3' % NS
+    envelope = b'{"stream":"btcusdt@trade","data":{"e":"trade"}}'
+    assert framed([head + b"," + envelope[1:]]) == [(NS, envelope)]
+    assert framed([b'{"capture_ns":%d,' % NS + envelope[1:]]) == [(NS, envelope)]
 
 
 def test_text_is_looked_for_where_there_may_be_some() -> None:

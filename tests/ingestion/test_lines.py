@@ -90,12 +90,14 @@ class TestFormats:
         text = (
             b'{"capture_ns": %d, "stream": "btcusdt@trade", "data": {"e":"trade", "p":"1.10"}}\n'
             b'{"capture_ns":%d,"stream":"all","data":{"stream":"btcusdt@trade","data":{"e": 1}}}\n'
-        ) % (T_NS, T_NS)
+            b'{"capture_ns":%d,"stream":"!gap","data":{"stream":"btcusdt@trade","from_id":1}}\n'
+        ) % (T_NS, T_NS, T_NS)
         frames, rejects = everything(write(tmp_path, text))
         assert not rejects
         assert [payload for _, _, payload in frames] == [
             b'{"stream":"btcusdt@trade","data":{"e":"trade", "p":"1.10"}}',
             b'{"stream":"btcusdt@trade","data":{"e": 1}}',
+            b'{"stream":"!gap","data":{"stream":"btcusdt@trade","from_id":1}}',
         ]
 
 

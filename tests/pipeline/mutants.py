@@ -102,14 +102,14 @@ def digest_forgotten() -> None:
 
 def collected_too_early() -> None:
     """Older checkpoints go as soon as there is a new one, whose epoch is not committed yet."""
-    save = CheckpointManager.save
+    publish = CheckpointManager._publish
 
-    def early(self: CheckpointManager, epoch: int, states: Any) -> Any:
-        record = save(self, epoch, states)
+    def early(self: CheckpointManager, epoch: int, content: bytes) -> Any:
+        record = publish(self, epoch, content)
         self.collect(epoch + KEPT - 1)
         return record
 
-    CheckpointManager.save = early  # type: ignore[method-assign]
+    CheckpointManager._publish = early  # type: ignore[method-assign]
 
 
 def short_write_unchecked() -> None:

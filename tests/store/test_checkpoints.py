@@ -102,7 +102,7 @@ def test_each_provider_keeps_the_last_three_and_gives_them_back(
     provider: PipelineStateProvider = manager(tmp_path) if is_kept_on_disk else MemoryStates()
     records: list[FileRecord | None] = []
     for epoch in range(6):
-        records.append(provider.save(epoch, {"stage": State({"epoch": epoch})}))
+        records.append(provider.prepare(epoch, {"stage": State({"epoch": epoch})})())
         provider.collect(epoch)
     for epoch in range(6 - KEPT, 6):
         assert provider.load(epoch, records[epoch])["stage"].values == {"epoch": epoch}
@@ -112,7 +112,7 @@ def test_each_provider_keeps_the_last_three_and_gives_them_back(
     provider.drop(5)
     with pytest.raises(DatasetError):
         provider.load(5, records[5])
-    records[5] = provider.save(5, {"stage": State({"epoch": 5})})
+    records[5] = provider.prepare(5, {"stage": State({"epoch": 5})})()
     assert provider.load(5, records[5])["stage"].values == {"epoch": 5}
     provider.collect(None)
     with pytest.raises(DatasetError):
@@ -122,7 +122,7 @@ def test_each_provider_keeps_the_last_three_and_gives_them_back(
 
 def test_only_the_committed_bytes_are_read(tmp_path: Path) -> None:
     provider = manager(tmp_path)
-    record = provider.save(4, states())
+    record = provider.prepare(4, states())()
     assert same(provider.load(4, record), states())
     path = tmp_path / record.path
     content = path.read_bytes()
@@ -139,6 +139,6 @@ def test_only_the_committed_bytes_are_read(tmp_path: Path) -> None:
 
 def test_a_checkpoint_is_never_replaced(tmp_path: Path) -> None:
     provider = manager(tmp_path)
-    provider.save(0, states())
+    provider.prepare(0, states())()
     with pytest.raises(OutputError, match="there already"):
-        provider.save(0, states())
+        provider.prepare(0, states())()

@@ -43,6 +43,13 @@ from rlx_datapipe.core.errors import OutputError
 @click.option("--books-every-ms", type=int, help="Cadence of the books table; 0 is every update group.")
 @click.option("--books-levels", type=int, help="Depth of the books table.")
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
+@click.option("--follow", is_flag=True, help="Take in a capture as it is written, until it ends.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    envvar="RLX_KEY_FILE",
+    help="Keys of a capture that is encrypted.",
+)
 @click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
 @config_option
 @json_option
@@ -56,6 +63,8 @@ def reconstruct(
     price_decimals: int | None,
     quantity_decimals: int | None,
     resume: bool,
+    follow: bool,
+    key_file: Path | None,
     workers: int,
     profile: bool,
     config: Path | None,
@@ -64,8 +73,8 @@ def reconstruct(
 ) -> None:
     """Turn recordings into a dataset: every event in order, the book after each, exact decimals.
 
-    SOURCE is a file or folder: Binance captures (lines '<receive time> <JSON>', plain, gzip, zstd or xz) or
-    Crypto Lake Parquet, recognised by content.
+    SOURCE is a file or folder: Binance captures (lines '<receive time> <JSON>', plain, gzip, zstd or xz),
+    the folder of `rlx capture run`, or Crypto Lake Parquet, recognised by content.
     """
     from rlx_datapipe.pipeline.reconstruct import reconstruct as run
 
@@ -84,6 +93,8 @@ def reconstruct(
             symbols=symbols.split(",") if symbols else (),
             decimals=(price_decimals, quantity_decimals),
             resume=resume,
+            follow=follow,
+            key_file=key_file,
             workers=workers,
             on_progress=on_progress,
             on_notice=say,

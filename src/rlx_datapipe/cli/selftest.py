@@ -18,7 +18,7 @@ _NAMED = 10
 @click.command()
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**31),
+    type=click.IntRange(0, 2**31 - 1),
     default=1,
     show_default=True,
     help="Makes the input and throws all dice.",

@@ -39,11 +39,11 @@ def give(result: dict[str, Any]) -> None:
     click.echo(json.dumps(result, ensure_ascii=not is_utf8, allow_nan=False))
 
 
-def tell_of_compilation() -> None:
-    """Say why the first run takes longer, if this is one."""
+def tell_of_compilation(kernel: str = "replay_rows") -> None:
+    """Say why the first run takes longer, if this is one; by a kernel that the command needs."""
     from rlx_datapipe.core.compiled import is_cached
 
-    if not is_cached("replay_rows"):
+    if not is_cached(kernel):
         say("compiling the kernels, once after each installation (some ten seconds)")
 
 
@@ -87,6 +87,8 @@ def steady() -> Iterator[None]:
 
 _AFTER = {
     "reconstruct": "what is committed stands. Go on by the same command with --resume",
+    "run": "what is recorded stands. Go on by the same command: what is missed meanwhile is a gap",
+    "unseal": "what was written is whole. Go on by the same command",
     "demo": "nothing is left of it. Run it again, it begins anew",
     "replay": "the recording was not played to its end",
     "export": "what lies in --out is not whole. Delete the files of this export before the next",

@@ -17,7 +17,17 @@ R = TypeVar("R")
 config: Any = numba.config
 
 _PACKAGE = Path(__file__).parent.parent
-_HOMES = ("book", "core", "ingestion", "pipeline", "replay", "sink", "store", "venues")
+_HOMES = (
+    "book",
+    "core",
+    "ingestion",
+    "pipeline",
+    "replay",
+    "simulation/lob",
+    "sink",
+    "store",
+    "venues",
+)
 """Folders that hold kernels, or constants that kernels take in."""
 
 

@@ -20,7 +20,18 @@ POINTS = (
     "orphan removed",
     "chain recorded",
 )
-"""Roughly in the order in which a run first comes by them."""
+"""Of a reconstruction, roughly in the order in which a run first comes by them."""
+
+CAPTURE_POINTS = (
+    "log written",
+    "log sealed",
+    "log begun",
+    "segment published",
+    "segment counted",
+    "log removed",
+    "half-made removed",
+)
+"""Of a capture, which publishes its files as a reconstruction does."""
 
 _reached: Counter[str] = Counter()
 _armed: dict[str, int] = {}
@@ -33,9 +44,9 @@ def crash_point(name: str) -> None:
     Raises
     ------
     KeyError
-        For a name that is not in `POINTS`: a point that no proof knows is no point.
+        For a name that is in neither list: a point that no proof knows is no point.
     """
-    if name not in POINTS:
+    if name not in POINTS and name not in CAPTURE_POINTS:
         raise KeyError(name)
     _reached[name] += 1
     for watcher in _watchers:
@@ -45,8 +56,8 @@ def crash_point(name: str) -> None:
 
 
 def arm(name: str, passing: int) -> None:
-    """Kill this process when it passes the point for the n-th time, counted from 1; for proofs only."""
-    _armed[name] = passing
+    """Kill this process when it passes the point for the n-th time from now on, from 1; for proofs only."""
+    _armed[name] = _reached[name] + passing
 
 
 def watch(watcher: Callable[[str], None]) -> None:
@@ -54,6 +65,6 @@ def watch(watcher: Callable[[str], None]) -> None:
     _watchers.append(watcher)
 
 
-def reached() -> dict[str, int]:
+def reached(points: tuple[str, ...] = POINTS) -> dict[str, int]:
     """How often each point was passed so far."""
-    return {name: _reached[name] for name in POINTS}
+    return {name: _reached[name] for name in points}

@@ -79,6 +79,10 @@ class UnwritableError(OutputError):
     """Raised when the system refuses to write: no room, no right, no file handle, a broken disk."""
 
 
+class DiskFullError(UnwritableError):
+    """Raised when there is no room on the disk, or none left to this user; it may come back."""
+
+
 class StoppedError(DatapipeError):
     """Raised when a run was stopped from outside before its end."""
 

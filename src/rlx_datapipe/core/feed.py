@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlx_datapipe.core.event import Int64Array, empty_events, empty_quotes
+from rlx_datapipe.core.replayed import Quality
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
@@ -86,6 +87,7 @@ class Parsed:
     ``events`` is int64 of shape (FIELDS, n), ``quotes`` int64 of shape (QUOTES, m), both in arrival order,
     with ``MESSAGE`` set to the source row. ``counts`` has messages by type, unknown ones by their own name.
     ``kept`` holds well-formed messages that became neither event nor quote; nothing is wrong with them.
+    ``records`` are what the source says of itself.
     """
 
     events: Int64Array = field(default_factory=empty_events)
@@ -93,6 +95,7 @@ class Parsed:
     rejects: list[Reject] = field(default_factory=list)
     kept: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    records: list[Quality] = field(default_factory=list)
 
 
 @dataclass(slots=True)

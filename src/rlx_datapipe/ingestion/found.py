@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rlx_datapipe.core.errors import OptionError, SourceError
 from rlx_datapipe.ingestion.lake import LakeFile
+from rlx_datapipe.store.capture_manifest import HEAD
 from rlx_datapipe.store.layout import MANIFEST
 from rlx_datapipe.store.manifest import hash_file
 
@@ -22,8 +23,8 @@ _PARQUET = b"PAR1"
 
 def split_paths(
     paths: list[Path], *, as_lake: bool, is_auto: bool, apart: Path | None, on_ignored: Ignored
-) -> tuple[list[Path], list[Path]]:
-    """Files that may be captures, and files or folders of Crypto Lake.
+) -> tuple[list[Path], list[Path], list[Path]]:
+    """Files that may be recordings, files or folders of Crypto Lake, and folders of captures.
 
     A folder may hold notes beside its recordings, see `is_note`: they are passed over, as is what lies beside
     the Parquet files of an archive, and without a word what lies in the folder ``apart``. A file that was
@@ -40,10 +41,16 @@ def split_paths(
         raise OptionError("no source given", remedy="Give files or a folder")
     captures: list[Path] = []
     lake: list[Path] = []
+    folders: list[Path] = []
     for path in paths:
         if not path.exists():
             raise SourceError("no such file or folder", file=path, remedy="Check the path")
         files = [path] if path.is_file() else _visible_files(path, apart)
+        found = sorted({file.parent for file in files if file.name == HEAD})
+        folders += found
+        files = [file for file in files if not any(folder in file.parents for folder in found)]
+        if found and not files:
+            continue
         parquet = [file for file in files if _is_parquet(file)]
         if as_lake or (is_auto and parquet):
             lake.append(path)
@@ -60,7 +67,7 @@ def split_paths(
                 )
         for file in passed:
             on_ignored(file)
-    return list({path.resolve(): path for path in captures}.values()), lake
+    return list({path.resolve(): path for path in captures}.values()), lake, list(dict.fromkeys(folders))
 
 
 def _visible_files(folder: Path, apart: Path | None) -> list[Path]:

@@ -6,7 +6,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import zstandard
 
@@ -60,12 +60,22 @@ def codec_of(path: Path) -> Codec | None:
     return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), None)
 
 
-class Inflated:
-    """One pass over the bytes of a file.
+class Pieces(Protocol):
+    """One pass over the bytes of a recording.
 
-    ``consumed`` tells how much of the file was read for what was given out, ``damage`` in words where the
-    stream breaks; what lies before that is given out.
+    ``consumed`` tells how much of the file was read for what was given out, ``damage`` in words where it
+    breaks; what lies before that is given out.
     """
+
+    consumed: int
+    damage: str
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes, some at a time."""
+
+
+class Inflated:
+    """The bytes of a file that is compressed by any of these, or not at all; see `Pieces`."""
 
     def __init__(self, path: Path, codec: Codec | None, chunk_bytes: int) -> None:
         self._path = path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -13,8 +14,11 @@ import numpy as np
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Quote, empty_events, empty_quotes
 from rlx_datapipe.core.feed import Frames, Parsed, Reject
+from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State, Value
+from rlx_datapipe.ingestion.capture_records import take_out
+from rlx_datapipe.ingestion.following import POLL_S, is_finished, with_new_segments
 from rlx_datapipe.ingestion.lake import read_lake_rows
 from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.order import OrderBuffer
@@ -35,7 +39,7 @@ class Ingested:
     """A batch of one chain: events in the total order, quotes as they arrived, and what was set aside.
 
     ``bytes_done`` counts the bytes read of all files so far, for progress; ``kept`` holds well-formed
-    messages of unknown type.
+    messages of unknown type, ``records`` what the source says of itself.
     """
 
     events: Int64Array = field(default_factory=empty_events)
@@ -43,6 +47,7 @@ class Ingested:
     rejects: list[Reject] = field(default_factory=list)
     kept: list[Reject] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    records: list[Quality] = field(default_factory=list)
     bytes_done: int = 0
 
 
@@ -92,7 +97,7 @@ class DataIngestion:
     ) -> None:
         self._source = source
         self._settings = settings
-        self._take = take or partial(take_recording, source, settings)
+        self._given_take = take
         self._skips, self._begin = skips, begin
         self._tables = sorted({file.table for file in source.lake_files})
         horizon_ns = settings.horizon_ms * NS_PER_MS
@@ -104,6 +109,11 @@ class DataIngestion:
         """File and row that each stream has come to."""
         self._progress = [0] * len(source.files)
         """Bytes read of each file."""
+
+    @property
+    def source(self) -> Source:
+        """What is read; of a capture that is followed, with the segments that came since."""
+        return self._source
 
     @property
     def position(self) -> tuple[int, int]:
@@ -143,6 +153,7 @@ class DataIngestion:
                 parsed.rejects,
                 parsed.kept,
                 parsed.counts,
+                parsed.records,
                 sum(self._progress),
             )
 
@@ -152,7 +163,7 @@ class DataIngestion:
             {"format": self._source.format, "files": self._names(), "newest": self._newest},
             {
                 "at": np.array(self._at, dtype=np.int64).reshape(-1, 2),
-                "progress": np.array(self._progress, dtype=np.int64),
+                "progress": np.array(self._progress[: len(self._names())], dtype=np.int64),
             },
         )
         state.put("buffer", self._buffer.state())
@@ -167,22 +178,24 @@ class DataIngestion:
         ValueError
             When the state is not one of such an ingestion: of another format, of other files.
         """
+        at = state.array("at", len(self._at), 2)
+        self._at = [(int(file), int(row)) for file, row in at]
         given = state.values.get("format"), state.values.get("files")
         expected = self._source.format, self._names()
         if given != expected:
             raise ValueError(f"state of an ingestion of {given}, expected {expected}")
-        at = state.array("at", len(self._at), 2)
-        progress = state.array("progress", len(self._progress))
+        progress = state.array("progress", len(self._names()))
         if (at < 0).any() or (at[:, 0] > len(self._progress)).any():
             raise ValueError(f"state of an ingestion at {at.tolist()} of {len(self._progress)} files")
         self._newest = state.integer("newest")
         self._buffer.restore(state.part("buffer"))
         self._placer.restore(state.part("placer"))
-        self._at = [(int(file), int(row)) for file, row in at]
-        self._progress = progress.tolist()
+        self._progress[: len(progress)] = progress.tolist()
 
     def _names(self) -> list[Value]:
-        return [path.name for path in self._source.files]
+        """Files that the output so far may depend on: of a capture folder, those that were come to."""
+        until = self._at[0][0] + 1 if self._source.capture is not None else None
+        return [path.name for path in self._source.files[:until]]
 
     def _steps(self, stream: int) -> Iterator[_Step]:
         """What is left of a stream."""
@@ -206,14 +219,37 @@ class DataIngestion:
 
     def _capture_steps(self, start_file: int, start_row: int) -> Iterator[_Step]:
         """The lines behind a row of a file, and those of the files after it."""
-        source = self._source
-        for number, path in list(enumerate(source.files))[start_file:]:
+        number = start_file
+        while number < len(self._source.files) or (yield from self._wait_for_more()):
+            source = self._source
+            take = self._given_take or partial(take_recording, source, self._settings)
             skips = [skip for skip in self._skips if skip.file == number]
-            for taken in self._take(number, start_row if number == start_file else 0):
+            for taken in take(number, start_row if number == start_file else 0):
                 if len(taken.frames):
                     self._begin(number, int(taken.frames.rows[0]), int(taken.frames.rows[-1]))
-                pass_over(taken, skips, path.name)
+                pass_over(taken, skips, source.files[number].name)
                 yield _Step(_parse(taken, source, number, self._settings), number, taken.row, taken.consumed)
+            number += 1
+
+    def _wait_for_more(self) -> Generator[_Step, None, bool]:
+        """Wait for the next segment of a capture that is followed: whether one came before its end.
+
+        Meanwhile empty steps tell those behind that nothing is wrong.
+        """
+        while self._source.is_followed and self._source.capture is not None:
+            # Asked first: what was sealed before the end is then found behind it.
+            has_ended = is_finished(self._source.capture)
+            grown = with_new_segments(self._source)
+            if grown is not self._source:
+                self._source = grown
+                self._progress += [0] * (len(grown.files) - len(self._progress))
+                return True
+            if has_ended:
+                return False
+            file, row = self._at[0]
+            yield _Step(Parsed(), file, row, self._progress[file])
+            time.sleep(POLL_S)
+        return False
 
     def _table_steps(self, table: str, start_file: int, start_row: int) -> Iterator[_Step]:
         """The rows of a table behind those of a file that were read, and those of the files after it."""
@@ -255,11 +291,14 @@ def parsed_captures(source: Source, settings: Settings) -> Iterator[tuple[Parsed
 def _parse(taken: Taken, source: Source, number: int, settings: Settings) -> Parsed:
     name = source.files[number].name
     market = binance.MARKETS[source.format]
-    parsed = binance.parse(taken.frames, name, source.instrument, market, source.trades)
-    parsed.rejects += taken.rejects
+    frames, said = take_out(taken.frames, name, source.instrument.symbol)
+    parsed = binance.parse(frames, name, source.instrument, market, source.trades)
+    parsed.rejects += taken.rejects + said.rejects
+    parsed.records = said.records
+    parsed.counts += said.counts
     if taken.elsewhere:
         parsed.counts["of other symbols"] = taken.elsewhere
-    _refuse_future(parsed, name, settings, taken.frames)
+    _refuse_future(parsed, name, settings, frames)
     parsed.rejects.sort(key=lambda reject: reject.row)
     _number(parsed, number)
     return parsed

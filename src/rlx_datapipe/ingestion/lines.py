@@ -13,7 +13,7 @@ import numpy as np
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.feed import AHEAD_BYTES, Bytes, Frames, Reject
-from rlx_datapipe.ingestion.inflate import Codec, Inflated, codec_of
+from rlx_datapipe.ingestion.inflate import Inflated, Pieces, codec_of
 from rlx_datapipe.ingestion.line_kernel import (
     RECEIVED,
     ROW,
@@ -24,6 +24,7 @@ from rlx_datapipe.ingestion.line_kernel import (
     TIME_TO_NS,
     frame_lines,
 )
+from rlx_datapipe.ingestion.segments import SegmentBytes, capture_of
 
 CHUNK_BYTES = 1 << 20
 """Bytes that are searched for lines at a time, at least."""
@@ -42,7 +43,7 @@ class _Captured(msgspec.Struct):
     data: msgspec.Raw
 
 
-_COMBINED = re.compile(rb'\{\s*"stream"\s*:')
+_COMBINED = re.compile(rb'\{\s*"stream"\s*:\s*"[^"]*"\s*,\s*"data"\s*:')
 _CAPTURED = msgspec.json.Decoder(_Captured)
 
 
@@ -54,6 +55,7 @@ def read_frames(
     file: str | None = None,
     start_row: int = 0,
     span_ns: int = FOREVER_NS,
+    key_file: Path | None = None,
 ) -> Iterator[Batch]:
     """Batches of frames, the lines that are none, and the bytes of the file consumed so far.
 
@@ -72,6 +74,8 @@ def read_frames(
         again. A compressed file is inflated from its beginning all the same.
     span_ns
         A batch also ends with the first frame received so long after its first one.
+    key_file
+        Where the keys are of a capture that is encrypted.
 
     Raises
     ------
@@ -80,8 +84,13 @@ def read_frames(
         out to hold no line, or fewer than ``start_row``. Damage inside is no error: what is whole before it
         is delivered, then one reject says what happened.
     """
-    codec = codec_of(path)
-    return _Reader(path, codec, file or path.name, line_bytes_max, start_row).batches(batch_rows, span_ns)
+    folder = capture_of(path)
+    pieces: Pieces = (
+        Inflated(path, codec_of(path), CHUNK_BYTES)
+        if folder is None
+        else SegmentBytes(folder, path, key_file)
+    )
+    return _Reader(path, pieces, file or path.name, line_bytes_max, start_row).batches(batch_rows, span_ns)
 
 
 def last_row(frames: Frames, rejects: list[Reject]) -> int:
@@ -89,9 +98,11 @@ def last_row(frames: Frames, rejects: list[Reject]) -> int:
     return max([*frames.rows[-1:].tolist(), *(reject.row for reject in rejects[-1:])], default=0)
 
 
-def head_frames(path: Path, count: int, line_bytes_max: int = 64 << 20) -> tuple[Frames, list[Reject]]:
+def head_frames(
+    path: Path, count: int, line_bytes_max: int = 64 << 20, *, key_file: Path | None = None
+) -> tuple[Frames, list[Reject]]:
     """The first ``count`` frames of a recording and the rejects among them, to recognise it by."""
-    for frames, rejects, _ in read_frames(path, count, line_bytes_max):
+    for frames, rejects, _ in read_frames(path, count, line_bytes_max, key_file=key_file):
         return frames, rejects
     return Frames(), []
 
@@ -103,16 +114,14 @@ class _Reader:
     ended yet, behind that free room.
     """
 
-    def __init__(
-        self, path: Path, codec: Codec | None, file: str, line_bytes_max: int, start_row: int
-    ) -> None:
+    def __init__(self, path: Path, pieces: Pieces, file: str, line_bytes_max: int, start_row: int) -> None:
         self.path = path
         self.file = file
         self.line_bytes_max = line_bytes_max
         self.start_row = start_row
         self.row = 0
         self.rejects: list[Reject] = []
-        self._inflated = Inflated(path, codec, CHUNK_BYTES)
+        self._inflated = pieces
         self._block = _new_block(2 * CHUNK_BYTES)
         self._line, self._seen, self._filled = 0, 0, 0
         """Where in the block the open line starts, what was searched for its end, and what is in use."""

@@ -46,6 +46,7 @@ def _take(source: Source, settings: Settings, number: int, start_row: int) -> It
         settings.line_bytes_max,
         start_row=start_row,
         span_ns=span_ns(settings),
+        key_file=source.key_file,
     )
     for frames, rejects, consumed in batches:
         yield Taken(frames, rejects, last_row(frames, rejects), consumed)

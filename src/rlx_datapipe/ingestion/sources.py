@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,9 @@ from rlx_datapipe.core.sequence import SequenceRule
 from rlx_datapipe.core.units import Exactness, fitting_decimals, grid_step, parse_many
 from rlx_datapipe.ingestion.found import Ignored, refuse_copies, refuse_lake_copies, split_paths
 from rlx_datapipe.ingestion.lake import LakeFile, find_lake_files, probe_lake
-from rlx_datapipe.ingestion.lines import head_frames
-from rlx_datapipe.ingestion.mixed import Taken, share_out
+from rlx_datapipe.ingestion.recognise import Seen, look_at, look_into
 from rlx_datapipe.venues import binance, crypto_lake
 
-HEAD_FRAMES = 20_000
 LAKE = "crypto-lake"
 FORMATS = (*binance.MARKETS, LAKE)
 
@@ -31,7 +28,9 @@ class Source:
 
     ``trades`` names the message type that gives the trades where a capture has two (``trade``, ``aggTrade``).
     ``held`` has the symbols of each file that mixes several, nothing for the others; ``rate`` is the share of
-    this one among the first messages.
+    this one among the first messages. ``capture`` is the folder whose sealed segments the files are, all of
+    them; with ``is_followed`` those that are sealed later come behind them. ``key_file`` has the keys of
+    captures that are encrypted.
     """
 
     instrument: Instrument
@@ -42,6 +41,9 @@ class Source:
     trades: str = "trade"
     held: tuple[tuple[str, ...], ...] = ()
     rate: float = 1.0
+    capture: Path | None = None
+    is_followed: bool = False
+    key_file: Path | None = None
 
     @property
     def is_mixed(self) -> bool:
@@ -68,19 +70,6 @@ def file_bytes(path: Path) -> int:
         raise SourceError(f"can't be read ({error.strerror or error})", file=path) from error
 
 
-@dataclass(frozen=True)
-class _Capture:
-    """One recording as one of its symbols sees it; ``held`` are all, if it has several."""
-
-    path: Path
-    format: str
-    symbol: str
-    probe: Probe
-    first_received: int
-    held: tuple[str, ...]
-    rate: float
-
-
 def find_sources(
     paths: Iterable[str | Path],
     settings: Settings,
@@ -90,6 +79,7 @@ def find_sources(
     symbols: Iterable[str] = (),
     decimals: tuple[int | None, int | None] = (None, None),
     apart: Path | None = None,
+    key_file: Path | None = None,
     on_ignored: Ignored = lambda _: None,
 ) -> list[Source]:
     """Chains that the paths hold, by exchange and symbol.
@@ -108,6 +98,8 @@ def find_sources(
         Decimals of prices and of quantities; found from the data where None.
     apart
         Folder that is passed over wherever it lies: that of the dataset that is made of the sources.
+    key_file
+        Where the keys are of captures that are encrypted.
     on_ignored
         Told of each file of a folder that is plainly no recording, and passed over.
 
@@ -121,7 +113,7 @@ def find_sources(
     if format not in ("auto", *FORMATS):
         raise OptionError("unknown format", found=format, expected=", ".join(("auto", *FORMATS)))
     wanted = list(symbols)
-    captures, lake_paths = split_paths(
+    captures, lake_paths, folders = split_paths(
         list(dict.fromkeys(Path(path) for path in paths)),
         as_lake=format == LAKE,
         is_auto=format == "auto",
@@ -135,8 +127,9 @@ def find_sources(
         files = find_lake_files(lake_paths, exchange, symbol)
         refuse_lake_copies(files)
         sources += _lake_sources(files, decimals)
-    seen = [capture for path in captures for capture in _look(path, format, settings)]
-    sources += _capture_sources(seen, decimals)
+    seen = [one for path in captures for one in look_at(path, format, settings)]
+    seen += [one for folder in folders for one in look_into(folder, settings, key_file)]
+    sources += _capture_sources(seen, decimals, key_file)
     sources.sort(key=lambda source: (source.instrument.exchange, source.instrument.symbol))
     return _chosen(sources, wanted)
 
@@ -151,64 +144,28 @@ def _chosen(sources: list[Source], wanted: list[str]) -> list[Source]:
     ]
 
 
-def _look(path: Path, format: str, settings: Settings) -> list[_Capture]:
-    """Recognise one capture by its head; one for each symbol that it holds."""
-    frames, rejects = head_frames(path, HEAD_FRAMES, settings.line_bytes_max)
-    payloads = frames.payloads()
-    told = binance.recognise(payloads)
-    found = format if format != "auto" else told
-    if told is not None and found != told:
-        raise SourceError("is not of the format that was named", file=path, found=told, expected=found)
-    if found is None or not payloads:
-        example = rejects[0].reason if rejects else "no message of a known venue"
-        raise SourceError(
-            "is of no known format",
-            file=path,
-            found=example,
-            expected="lines '<receive time> <Binance JSON>', or Crypto Lake Parquet",
-            remedy=f"If it is of a known venue, name its format with --format ({', '.join(binance.MARKETS)})"
-            if payloads
-            else "Give recordings, and leave this file out",
-        )
-    probe = binance.probe(payloads, binance.MARKETS[found])
-    held = tuple(sorted(probe.symbols))
-    if not held:
-        raise SourceError(
-            "names no symbol",
-            file=path,
-            found="only messages without a symbol",
-            remedy="Give a recording with trades or depth updates",
-        )
-    if len(held) == 1:
-        return [_Capture(path, found, held[0], probe, int(frames.received[0]), (), 1.0)]
-    shares = share_out(Taken(frames, [], 0, 0), held, path.name)
-    probes = {name: binance.probe(shares[name].frames.payloads(), binance.MARKETS[found]) for name in held}
-    return [
-        _Capture(
-            path, found, name, probes[name], int(frames.received[0]), held, count / probe.symbols.total()
-        )
-        for name, count in sorted(probe.symbols.items())
-    ]
-
-
-def _capture_sources(captures: list[_Capture], decimals: tuple[int | None, int | None]) -> list[Source]:
-    chains: dict[tuple[str, str], list[_Capture]] = {}
-    for capture in captures:
-        chains.setdefault((capture.format, capture.symbol), []).append(capture)
+def _capture_sources(
+    seen: list[Seen], decimals: tuple[int | None, int | None], key_file: Path | None
+) -> list[Source]:
+    chains: dict[tuple[str, str], list[Seen]] = {}
+    for one in seen:
+        chains.setdefault((one.format, one.symbol), []).append(one)
     sources = []
     for (found, symbol), parts in chains.items():
-        parts.sort(key=lambda part: (part.first_received, part.path.name, str(part.path)))
+        parts.sort(key=lambda part: (part.first_received, part.paths[0].name, str(part.paths[0])))
         market = binance.MARKETS[found]
-        kinds = sum((part.probe.kinds for part in parts), Counter[str]())
+        kinds = frozenset[str]().union(*(part.kinds for part in parts))
         sources.append(
             Source(
                 instrument=_instrument(market.exchange, symbol, [part.probe for part in parts], decimals),
                 format=found,
                 rule=market.rule,
-                files=tuple(part.path for part in parts),
-                trades="aggTrade" if kinds["aggTrade"] and not kinds["trade"] else "trade",
-                held=tuple(part.held for part in parts),
+                files=tuple(path for part in parts for path in part.paths),
+                trades="aggTrade" if "aggTrade" in kinds and "trade" not in kinds else "trade",
+                held=tuple(part.held for part in parts for _ in part.paths),
                 rate=max(part.rate for part in parts),
+                capture=parts[0].folder if len(parts) == 1 else None,
+                key_file=key_file,
             )
         )
     return sources

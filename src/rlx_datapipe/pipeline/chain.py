@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,12 @@ class _ChainWriter:
             else:
                 sink.begin()
             self._write_epochs(sink, tally, alarms, standing.states)
-            sink.add_quality(sink.quarantine.records() + tally.set_aside() + _skipped(self._pins.skips))
+            sink.add_quality(
+                tally.source_records()
+                + sink.quarantine.records()
+                + tally.set_aside()
+                + _skipped(self._pins.skips)
+            )
             summary = {
                 "exchange": source.instrument.exchange,
                 "symbol": source.instrument.symbol,
@@ -149,6 +154,7 @@ class _ChainWriter:
             }
             with self.times.of("commit"):
                 self._check()
+                self._pins = self._pins_of(self._ingestion.source.files)
                 sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
             return summary, sink.digests
 
@@ -169,12 +175,25 @@ class _ChainWriter:
                     alarms.judge()
                     self._check()
                     states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
-                    sink.commit(self._pins, states)
-                if watcher.is_stopped():
-                    raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
+                    sink.commit(self._pins_at(states["ingestion"]), states)
+            # A capture that is followed may be quiet for longer than anyone waits.
+            if watcher.is_stopped() and (batch.states is not None or self._source.is_followed):
+                raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
             self.pressure.relieve(sink.spill)
             done = batch.ingested.bytes_done
-            watcher.on_progress(Progress(*self._names, done, bytes_total, tally.events, sink.epochs))
+            total = max(done, bytes_total)
+            watcher.on_progress(Progress(*self._names, done, total, tally.events, sink.epochs))
+
+    def _pins_at(self, state: State) -> Pins:
+        """The pins of an epoch: of a capture folder only the segments that were come to by then."""
+        came_to = state.values["files"]
+        assert isinstance(came_to, list)  # noqa: S101
+        return self._pins_of(self._ingestion.source.files[: len(came_to)])
+
+    def _pins_of(self, files: Sequence[Path]) -> Pins:
+        if self._source.capture is None:
+            return self._pins
+        return self._pins._replace(sources=self._pinned.upto(files))
 
     def _check(self) -> None:
         """See that the dataset and the input are still what they were, before anything is said of them."""
@@ -185,7 +204,7 @@ class _ChainWriter:
         """Batches that are read and replayed ahead by threads."""
         settings, pressure = self._settings, self.pressure
         waiting_max, enabled = settings.queue_batches, settings.threads > 1
-        ingestion = DataIngestion(
+        self._ingestion = ingestion = DataIngestion(
             self._source, settings, take=self._watcher.take, skips=self._pins.skips, begin=self._watcher.begin
         )
         replayer = EventReplayer(self._source.instrument, self._source.rule, settings)
@@ -206,7 +225,7 @@ class _ChainWriter:
                 replayed = list(replayer.replay(batch.events))
                 after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
             yield _Batch(batch, replayed, after)
-        yield _Batch(Ingested(bytes_done=self._source.bytes_total), [replayer.finish()], None)
+        yield _Batch(Ingested(bytes_done=self._ingestion.source.bytes_total), [replayer.finish()], None)
 
 
 def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:

@@ -175,7 +175,8 @@ def _groups(workers: list[SymbolWorker], size_max: int) -> list[list[SymbolWorke
     sharing: dict[tuple[Path, ...], list[SymbolWorker]] = {}
     for worker in workers:
         held = worker.source.held
-        if held and all(held):
+        # The router reads to the end of what there is; a capture that is followed has none yet.
+        if held and all(held) and not worker.source.is_followed:
             sharing.setdefault(worker.source.files, []).append(worker)
         else:
             alone.append([worker])

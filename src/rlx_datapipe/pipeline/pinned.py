@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rlx_datapipe.core.errors import SourceError
@@ -27,6 +27,13 @@ class Pinned:
     def __init__(self, paths: Iterable[Path]) -> None:
         self._stamps = {path: _stamp(path) for path in paths}
         self.files: tuple[SourceFile, ...] = tuple(hash_file(path) for path in self._stamps)
+
+    def upto(self, paths: Sequence[Path]) -> tuple[SourceFile, ...]:
+        """The records of these files, which begin with those that are pinned; the others are pinned now."""
+        new = paths[len(self.files) :]
+        self._stamps.update({path: _stamp(path) for path in new})
+        self.files += tuple(hash_file(path) for path in new)
+        return self.files[: len(paths)]
 
     def check(self) -> None:
         """Compare the files on disk with those that were hashed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rlx_datapipe.core.config import Settings, differing
 from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
+from rlx_datapipe.ingestion.following import wait_for_symbols
 from rlx_datapipe.ingestion.sources import Source, find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
 from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
@@ -18,6 +20,7 @@ from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.run_summary import last_commit, run_summary, with_course, with_losses
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.pipeline.watching import Progress, Watcher
+from rlx_datapipe.store.capture_manifest import is_capture
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
@@ -37,6 +40,8 @@ def reconstruct(
     symbols: Iterable[str] = (),
     decimals: tuple[int | None, int | None] = (None, None),
     resume: bool = False,
+    follow: bool = False,
+    key_file: Path | None = None,
     workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
@@ -51,14 +56,17 @@ def reconstruct(
         Folder of the new dataset; must not exist or be empty.
     settings
         Everything that shapes the output; defaults if None.
-    format, exchange, symbols, decimals
+    format, exchange, symbols, decimals, key_file
         As in `find_sources`.
     resume
         Go on with a dataset that an earlier run left unfinished; a finished one is left as it is, and
         where there is nothing yet it begins (``--resume`` refuses a folder that does not exist).
+    follow
+        The source is the folder of a capture that is still being written: each segment is taken in as soon as
+        it is sealed, until the capture ends. `resume` goes on after a stop, with or without this.
     workers
         Chains written at a time, each by a process of its own that is watched and restarted; 0 writes one
-        after the other in this process.
+        after the other in this process. Several that are followed have a process each in any case.
     on_progress
         Called after each batch.
     on_notice
@@ -78,25 +86,62 @@ def reconstruct(
     StoppedError
         When the system refuses to write in the middle; `resume` goes on once it doesn't.
     """
-    if workers < 0:
-        raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
-    require_handles()
     settings, folder = settings or Settings(), Path(out)
-    _require_place(folder, settings, resume=resume)  # first what costs nothing: input may take minutes
+    _require_workable(workers, folder, settings, resume=resume)
     started = time.perf_counter()
-    found = find_sources(
-        [sources] if isinstance(sources, str | Path) else sources,
-        settings,
-        format=format,
-        exchange=exchange,
-        symbols=symbols,
-        decimals=decimals,
-        apart=folder,
-        on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
-    )
+    how = {"format": format, "exchange": exchange, "symbols": symbols, "decimals": decimals}
+    found = _find(sources, folder, settings, on_notice, follow=follow, key_file=key_file, **how)
+    if follow and len(found) > 1:
+        workers = max(workers, len(found))
     planned = [chain_name(source.instrument) for source in found]
     start_dataset(folder, WRITER, settings, planned, resume=resume)
     return _fill(found, folder, settings, workers, on_progress, on_notice, started)
+
+
+def _require_workable(workers: int, folder: Path, settings: Settings, *, resume: bool) -> None:
+    """First what costs nothing to find out: input may take minutes."""
+    if workers < 0:
+        raise OptionError("workers can't be negative", found=workers, remedy="Give 0, or how many at a time")
+    require_handles()
+    _require_place(folder, settings, resume=resume)
+
+
+def _find(
+    sources: str | Path | Iterable[str | Path],
+    apart: Path,
+    settings: Settings,
+    on_notice: Callable[[str], None],
+    *,
+    follow: bool,
+    key_file: Path | None,
+    **how: Any,
+) -> list[Source]:
+    given = [Path(sources)] if isinstance(sources, str | Path) else [Path(source) for source in sources]
+    if follow:
+        _wait_for_capture(given, settings, key_file, on_notice)
+    found = find_sources(
+        given,
+        settings,
+        apart=apart,
+        key_file=key_file,
+        on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
+        **how,
+    )
+    return [replace(source, is_followed=follow) for source in found]
+
+
+def _wait_for_capture(
+    given: list[Path], settings: Settings, key_file: Path | None, on_notice: Callable[[str], None]
+) -> None:
+    """See that what is to be followed is one capture, and wait until its symbols have been seen."""
+    if len(given) != 1 or not is_capture(given[0]):
+        raise OptionError(
+            "only the folder of one capture can be followed",
+            found=", ".join(readable(str(path)) for path in given),
+            remedy="Give the folder that rlx capture run --out made, or leave --follow out",
+        )
+    for symbol in wait_for_symbols(given[0], settings, key_file):
+        on_notice(f"left out: {symbol} has not been seen in the first segments")
 
 
 def _require_place(folder: Path, settings: Settings, *, resume: bool) -> None:

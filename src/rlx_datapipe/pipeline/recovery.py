@@ -37,7 +37,7 @@ def recover(dataset: Path, source: Source, pins: Pins, provider: PipelineStatePr
     instrument = source.instrument
     commits = read_commits(dataset, instrument.exchange, instrument.symbol)
     if commits:
-        _refuse_change(dataset, commits[-1], pins)
+        _refuse_change(dataset, commits[-1], pins, may_grow=source.capture is not None)
     # Nothing is removed before all is in order: a folder put back from an older backup can still be mended.
     for problem in compare_logs(dataset, commits):
         raise DatasetError(problem, file=dataset, remedy="Restore it whole from a backup, or reconstruct it")
@@ -61,8 +61,10 @@ def _find_standing(dataset: Path, commits: list[Commit], provider: PipelineState
     raise DatasetError("no checkpoint can be read", file=dataset, remedy="Reconstruct it in a new folder")
 
 
-def _refuse_change(dataset: Path, commit: Commit, pins: Pins) -> None:
-    if commit.sources != pins.sources:
+def _refuse_change(dataset: Path, commit: Commit, pins: Pins, *, may_grow: bool) -> None:
+    # A capture that is not read to its end yet may have more segments now, behind those that it had.
+    now = pins.sources[: len(commit.sources)] if may_grow and not commit.is_last else pins.sources
+    if commit.sources != now:
         before = {file.name: file for file in commit.sources}
         changed = [file.name for file in pins.sources if before.get(file.name) != file]
         gone = [name for name in before if name not in {file.name for file in pins.sources}]

@@ -11,6 +11,7 @@ import msgspec
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
 from rlx_datapipe.core.skip import Skip
+from rlx_datapipe.ingestion.following import with_new_segments
 from rlx_datapipe.ingestion.sources import Source
 from rlx_datapipe.pipeline.child import Child
 from rlx_datapipe.pipeline.job import (
@@ -175,7 +176,8 @@ class SymbolWorker:
         self._show(f"starts again: {reason}")
 
     def _skip(self, rows: Begins, reason: str) -> None:
-        name = self.source.files[rows.file].name
+        source = with_new_segments(self.source) if self.source.is_followed else self.source
+        name = source.files[rows.file].name
         why = f"skipped: the worker {reason}, {self._settings.tries_max} times while it worked on this"
         names = self.source.instrument.exchange, self.symbol
         add_skip(self._folder, *names, Skip(rows.file, name, rows.from_row, rows.to_row, why))

@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality, Replayed
@@ -15,6 +17,7 @@ from rlx_datapipe.pipeline.measures import MEASURES, Measure, measure_events, ne
 
 _COUNTED = ("duplicate", "late", "not_market", "stale_check", "check", "trade_off_book", "clock_skew")
 """Kinds whose records carry a count; the others are counted by record."""
+_RECORDS_MAX = 10_000
 
 
 class Tally:
@@ -27,6 +30,8 @@ class Tally:
         self._quality: Counter[str] = Counter()
         self._drift = {"samples": 0, "exact": 0, "best_price_rms_error_max": 0.0, "depth_error_max": 0.0}
         self._first_time, self._last_time = NONE, NONE
+        self._records: list[dict[str, Any]] = []
+        """What the source said of itself."""
 
     @property
     def events(self) -> int:
@@ -34,8 +39,12 @@ class Tally:
         return int(self.measures[: len(Kind)].sum())
 
     def add_messages(self, batch: Ingested) -> None:
-        """Count the messages of a batch by type."""
+        """Count the messages of a batch by type, and keep what the source says of itself."""
         self._messages.update(batch.counts)
+        for record in batch.records:
+            self._quality[record.kind] += 1
+            if self._quality[record.kind] <= _RECORDS_MAX:
+                self._records.append(msgspec.to_builtins(record))
 
     def add_events(self, replayed: Replayed) -> None:
         """Count the events of a stretch and what is wrong with them."""
@@ -60,6 +69,20 @@ class Tally:
         if record.kind == "check":
             self._drift["samples"] += record.measures["count"]
             self._drift["exact"] += record.measures["count"]
+
+    def source_records(self) -> list[Quality]:
+        """What the source said of itself, in its order; of each kind so many at most, the others as a count.
+
+        Batches end where they may, so these can't stand among the records of the events.
+        """
+        records = [msgspec.convert(record, Quality) for record in self._records]
+        for kind in dict.fromkeys(record.kind for record in records):
+            if (more := self._quality[kind] - _RECORDS_MAX) > 0:
+                detail = "more of this kind than are told one by one"
+                records.append(
+                    Quality(kind=kind, severity=Severity.WARN, detail=detail, measures={"count": more})
+                )
+        return records
 
     def set_aside(self) -> list[Quality]:
         """Records of messages that are kept out of the events on purpose."""
@@ -95,6 +118,7 @@ class Tally:
             "first_time": self._first_time,
             "last_time": self._last_time,
             "gaps": self._quality["gap"] + self._quality["reset"],
+            "capture_gaps": self._quality["capture_gap"],
             "resyncs": self._quality["resync"],
             "crossed": self._quality["crossed"],
             "locked": self._quality["locked"],

@@ -104,7 +104,7 @@ class MarketConfig:
         """Refuse a number outside the range in which the market stays alive."""
         wire = self.wire
         bounds: tuple[tuple[str, float, float, float], ...] = (
-            ("seed", self.seed, 0, 2**63),
+            ("seed", self.seed, 0, 2**63 - 1),
             ("start_ns", self.start_ns, 10**18 + 10 * NS_PER_S, 9 * 10**18),
             ("duration_s", self.duration_s, 1, 366 * 86_400),
             ("price_decimals", wire.price_decimals, 1, 18),
@@ -146,15 +146,15 @@ class MarketConfig:
     @property
     def mid_ticks(self) -> int:
         """First mid price in ticks."""
-        return _steps("mid_price", self.mid_price, self.wire.price_decimals, self.wire.tick_units)
+        return steps("mid_price", self.mid_price, self.wire.price_decimals, self.wire.tick_units)
 
     @property
     def typical_lots(self) -> int:
         """Typical order size in lots."""
-        return _steps("typical_size", self.typical_size, self.wire.quantity_decimals, self.wire.lot_units)
+        return steps("typical_size", self.typical_size, self.wire.quantity_decimals, self.wire.lot_units)
 
 
-def _steps(name: str, text: str, decimals: int, step_units: int) -> int:
+def steps(name: str, text: str, decimals: int, step_units: int) -> int:
     """Count a decimal string in ticks or lots; refuse what is not a whole number of them."""
     try:
         units = Decimal(text).scaleb(decimals)

@@ -1,13 +1,32 @@
 """Messages of Binance spot and USD-M as the venue writes them: key order, number format, stream names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from rlx_datapipe.simulation.config import MarketConfig, Wire
-from rlx_datapipe.simulation.orders import ASK, BID, OrderBook
+from rlx_datapipe.simulation.orders import ASK, BID
 
 Levels = Iterable[tuple[int, int]]
 """Levels of one side as (ticks, lots), in the order in which they are written."""
+
+
+class Quotes(Protocol):
+    """A book as far as a ticker tells it: best prices in ticks, and by side the sizes of at least those."""
+
+    @property
+    def best(self) -> Sequence[int]:
+        """Best bid and best ask."""
+
+    @property
+    def sizes(self) -> Sequence[Mapping[int, int]]:
+        """For bids and asks: price in ticks to size in lots."""
+
+
+class Ladders(Protocol):
+    """A book as far as a snapshot tells it."""
+
+    def ladder(self, side: int, levels: int) -> Levels:
+        """The best levels of a side, best first."""
 
 
 class Messages(Protocol):
@@ -21,10 +40,15 @@ class Messages(Protocol):
     ) -> str:
         """One trade; ``sold`` when the aggressor sold, that is, when the buyer was the maker."""
 
-    def ticker(self, *, sent_ms: int, matched_ms: int, update_id: int, book: OrderBook) -> str:
+    def aggregate(
+        self, *, sent_ms: int, matched_ms: int, ids: tuple[int, int, int], price: int, lots: int, sold: bool
+    ) -> str:
+        """Trades of one price and side as one; ``ids`` are its own, and those of its first and last trade."""
+
+    def ticker(self, *, sent_ms: int, matched_ms: int, update_id: int, book: Quotes) -> str:
         """Best prices and sizes after one update id."""
 
-    def snapshot(self, *, sent_ms: int, matched_ms: int, update_id: int, book: OrderBook, levels: int) -> str:
+    def snapshot(self, *, sent_ms: int, matched_ms: int, update_id: int, book: Ladders, levels: int) -> str:
         """Answer of the REST depth endpoint."""
 
 
@@ -67,6 +91,7 @@ class SpotMessages:
             f'{{"stream":"{stream}@depth@{config.wire.depth_interval_ms}ms","data":{{"e":"depthUpdate","E":'
         )
         self._trade = f'{{"stream":"{stream}@trade","data":{{"e":"trade","E":'
+        self._aggregate = f'{{"stream":"{stream}@aggTrade","data":{{"e":"aggTrade","E":'
         self._ticker = f'{{"stream":"{stream}@bookTicker","data":{{"u":'
 
     def depth(self, *, sent_ms: int, matched_ms: int, ids: tuple[int, int, int], sides: Sides) -> str:
@@ -87,12 +112,23 @@ class SpotMessages:
             f'"q":"{numbers.quantity(lots)}","T":{matched_ms},"m":{"true" if sold else "false"},"M":true}}}}'
         )
 
-    def ticker(self, *, sent_ms: int, matched_ms: int, update_id: int, book: OrderBook) -> str:
+    def aggregate(
+        self, *, sent_ms: int, matched_ms: int, ids: tuple[int, int, int], price: int, lots: int, sold: bool
+    ) -> str:
+        """Trades of one taker at one price, as they are made."""
+        numbers = self._numbers
+        return (
+            f'{self._aggregate}{sent_ms},"s":"{self._symbol}","a":{ids[0]},"p":"{numbers.price(price)}",'
+            f'"q":"{numbers.quantity(lots)}","f":{ids[1]},"l":{ids[2]},"T":{matched_ms},'
+            f'"m":{"true" if sold else "false"},"M":true}}}}'
+        )
+
+    def ticker(self, *, sent_ms: int, matched_ms: int, update_id: int, book: Quotes) -> str:
         """Best prices and sizes, without any time."""
         del sent_ms, matched_ms
         return f'{self._ticker}{update_id},"s":"{self._symbol}",{best_fields(self._numbers, book)}}}}}'
 
-    def snapshot(self, *, sent_ms: int, matched_ms: int, update_id: int, book: OrderBook, levels: int) -> str:
+    def snapshot(self, *, sent_ms: int, matched_ms: int, update_id: int, book: Ladders, levels: int) -> str:
         """Answer of ``/api/v3/depth``, without any time."""
         del sent_ms, matched_ms
         return f'{{"lastUpdateId":{update_id},{ladder_fields(self._numbers, book, levels)}}}'
@@ -107,6 +143,7 @@ class UsdmMessages:
         stream = config.symbol.lower()
         self._depth = f'{{"stream":"{stream}@depth@0ms","data":{{"e":"depthUpdate","E":'
         self._trade = f'{{"stream":"{stream}@trade","data":{{"e":"trade","E":'
+        self._aggregate = f'{{"stream":"{stream}@aggTrade","data":{{"e":"aggTrade","E":'
         self._ticker = f'{{"stream":"{stream}@bookTicker","data":{{"e":"bookTicker","u":'
 
     def depth(self, *, sent_ms: int, matched_ms: int, ids: tuple[int, int, int], sides: Sides) -> str:
@@ -127,18 +164,29 @@ class UsdmMessages:
             f'"m":{"true" if sold else "false"}}}}}'
         )
 
-    def ticker(self, *, sent_ms: int, matched_ms: int, update_id: int, book: OrderBook) -> str:
+    def aggregate(
+        self, *, sent_ms: int, matched_ms: int, ids: tuple[int, int, int], price: int, lots: int, sold: bool
+    ) -> str:
+        """Trades of one price and side within 100 ms."""
+        numbers = self._numbers
+        return (
+            f'{self._aggregate}{sent_ms},"a":{ids[0]},"s":"{self._symbol}","p":"{numbers.price(price)}",'
+            f'"q":"{numbers.quantity(lots)}","f":{ids[1]},"l":{ids[2]},"T":{matched_ms},'
+            f'"m":{"true" if sold else "false"}}}}}'
+        )
+
+    def ticker(self, *, sent_ms: int, matched_ms: int, update_id: int, book: Quotes) -> str:
         """Best prices and sizes with both times."""
         best = best_fields(self._numbers, book)
         return f'{self._ticker}{update_id},"s":"{self._symbol}",{best},"T":{matched_ms},"E":{sent_ms}}}}}'
 
-    def snapshot(self, *, sent_ms: int, matched_ms: int, update_id: int, book: OrderBook, levels: int) -> str:
+    def snapshot(self, *, sent_ms: int, matched_ms: int, update_id: int, book: Ladders, levels: int) -> str:
         """Answer of ``/fapi/v1/depth``."""
         ladders = ladder_fields(self._numbers, book, levels)
         return f'{{"lastUpdateId":{update_id},"E":{sent_ms},"T":{matched_ms},{ladders}}}'
 
 
-def best_fields(numbers: Numbers, book: OrderBook) -> str:
+def best_fields(numbers: Numbers, book: Quotes) -> str:
     """Write the four fields of the best quotes, without braces."""
     bid, ask = book.best
     price, quantity = numbers.price, numbers.quantity
@@ -148,7 +196,7 @@ def best_fields(numbers: Numbers, book: OrderBook) -> str:
     )
 
 
-def ladder_fields(numbers: Numbers, book: OrderBook, levels: int) -> str:
+def ladder_fields(numbers: Numbers, book: Ladders, levels: int) -> str:
     """Write the two ladders of a snapshot, best level first, without braces."""
     bids, asks = (numbers.levels(book.ladder(side, levels)) for side in (BID, ASK))
     return f'"bids":{bids},"asks":{asks}'

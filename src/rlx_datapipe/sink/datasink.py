@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -139,10 +139,8 @@ class DataSink:
 
         ``states`` are those of the stages before this one; the last commit has a ``summary`` instead.
         """
+        keep = self._prepare(states) if summary is None else self._keep_nothing
         written = {name: table.close_files() for name, table in self._tables.items()}
-        # The last commit has no checkpoint, which would do this on its way.
-        for set_aside in (self.quarantine, self._unknown):
-            set_aside.make_durable()
         crash_point("files published")
         commit = Commit(
             chain=f"{self._instrument.exchange}/{self._instrument.symbol}",
@@ -155,7 +153,7 @@ class DataSink:
             input=states["ingestion"].values if states else {},
             files={name: records for name, (_, records) in written.items()},
             rows=self.rows,
-            checkpoint=None if summary is not None else self._save(states),
+            checkpoint=keep(),
             summary=summary,
         )
         for name in TABLES:
@@ -166,8 +164,13 @@ class DataSink:
         self._states.collect(self._epoch if summary is None else None)
         self._epoch, self._previous = self._epoch + 1, commit.digest()
 
-    def _save(self, states: Mapping[str, State]) -> FileRecord | None:
-        return self._states.save(self._epoch, {**states, "sink": self.state()})
+    def _prepare(self, states: Mapping[str, State]) -> Callable[[], FileRecord | None]:
+        return self._states.prepare(self._epoch, {**states, "sink": self.state()})
+
+    def _keep_nothing(self) -> None:
+        """The last commit has no checkpoint, which would do this on its way."""
+        for set_aside in (self.quarantine, self._unknown):
+            set_aside.make_durable()
 
     def state(self) -> State:
         """What the sink must know after this epoch; the commit that ends it is told by the log itself."""

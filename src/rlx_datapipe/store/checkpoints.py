@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -31,8 +32,11 @@ class PipelineStateProvider(Protocol):
     time while the stages go on.
     """
 
-    def save(self, epoch: int, states: Mapping[str, State]) -> FileRecord | None:
-        """Keep the states after an epoch; the file to name in its commit, None if there is none."""
+    def prepare(self, epoch: int, states: Mapping[str, State]) -> Callable[[], FileRecord | None]:
+        """Begin to make the states after an epoch ready, while its data files are being closed.
+
+        What is returned keeps them; it gives the file to name in the commit, None if there is none.
+        """
 
     def load(self, epoch: int, record: FileRecord | None) -> dict[str, State]:
         """The states after an epoch, by stage; ``record`` is what its commit names.
@@ -67,9 +71,18 @@ class CheckpointManager:
     def __init__(self, dataset: Path, exchange: str, symbol: str) -> None:
         self._dataset, self._chain = dataset, (exchange, symbol)
 
-    def save(self, epoch: int, states: Mapping[str, State]) -> FileRecord:
-        """Publish the states as a new file."""
-        content = pack(states)
+    def prepare(self, epoch: int, states: Mapping[str, State]) -> Callable[[], FileRecord]:
+        """Pack the states in a thread; what is returned waits for that, then publishes them as a new file."""
+        with_one_thread = ThreadPoolExecutor(1, "rlx-pack")
+        packed = with_one_thread.submit(self.packed, states)
+        with_one_thread.shutdown(wait=False)
+        return lambda: self._publish(epoch, packed.result())
+
+    def packed(self, states: Mapping[str, State]) -> bytes:
+        """The states as the bytes of a file; called in a thread of its own."""
+        return pack(states)
+
+    def _publish(self, epoch: int, content: bytes) -> FileRecord:
         path = checkpoint_path(*self._chain, epoch)
         publish_bytes(self._dataset / path, content)
         crash_point("checkpoint published")
@@ -118,9 +131,9 @@ class MemoryStates:
     def __init__(self) -> None:
         self._held: dict[int, dict[str, State]] = {}
 
-    def save(self, epoch: int, states: Mapping[str, State]) -> None:
-        """Hold the states."""
-        self._held[epoch] = dict(states)
+    def prepare(self, epoch: int, states: Mapping[str, State]) -> Callable[[], None]:
+        """Hold the states, once what is returned is called."""
+        return lambda: self._held.update({epoch: dict(states)})
 
     def load(self, epoch: int, record: FileRecord | None) -> dict[str, State]:
         """The states held; ``record`` is not asked."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.errors import OutputError, UnwritableError
+from rlx_datapipe.core.errors import DiskFullError, OutputError, UnwritableError
 
 _LOCK_POLL_S = 0.05
 
@@ -140,6 +140,11 @@ def locked(folder: Path, name: str = ".lock", *, patience_s: float = 0.0) -> Ite
             _tell_holder(file.fileno(), "")
 
 
+def was_let_go(folder: Path, name: str = ".lock") -> bool:
+    """Whether who held a folder last let it go by itself; one who died has not."""
+    return not _holder(folder / name)
+
+
 def _tell_holder(handle: int, told: str) -> None:
     # For people only: a disk too full for it must not stop a run, and what a dead process left blocks nobody.
     with suppress(OSError):
@@ -176,7 +181,8 @@ def _check_held(folder: Path, path: Path, descriptor: int) -> None:
 
 def unwritable(path: Path, error: Exception) -> UnwritableError:
     """The error for an output that the system refuses to write."""
-    return UnwritableError(
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (DiskFullError if is_full else UnwritableError)(
         f"can't be written ({system_reason(error)})",
         file=path,
         remedy="Choose a folder that you may write to, with enough space, by --out",

@@ -14,12 +14,15 @@ MAX_PAYLOAD = (1 << 24) - 1
 """Bytes of the longest payload: its length shares four bytes with the kind."""
 
 _MAGIC = b"RLXSEG1\n"
+_LOCKED_MAGIC = b"RLXSEG2\n"
 _HEADER = struct.Struct("<8sQQQ60sI")
 _CRC = struct.Struct("<I")
 _BODY = struct.Struct("<IQqqII")
 _SEAL = struct.Struct("<32sQQ")
 _PADDING = [bytes(-length % ALIGNMENT) for length in range(ALIGNMENT)]
 HEADER_BYTES = _HEADER.size
+LOCK_BYTES = 64
+"""Bytes that a header is longer by where the payloads are encrypted: see `store.encryption`."""
 FRAME_BYTES = _CRC.size + _BODY.size
 SEAL_BYTES = FRAME_BYTES + _SEAL.size
 
@@ -52,12 +55,16 @@ class Record(NamedTuple):
 
 
 class Header(NamedTuple):
-    """How a segment begins: whose it is, its place, and the sequence number of its first record."""
+    """How a segment begins: whose it is, its place, and the sequence number of its first record.
+
+    ``lock`` tells which key opens its payloads, and is empty where they are plain.
+    """
 
     writer: str
     generation: int
     number: int
     first_sequence: int
+    lock: bytes = b""
 
     def encoded(self) -> bytes:
         """The header's bytes, its checksum last.
@@ -73,7 +80,8 @@ class Header(NamedTuple):
                 "a writer's name has 1 to 60 printable ASCII characters", found=ascii(self.writer[:70])
             )
         place = (self.generation, self.number, self.first_sequence)
-        content = _HEADER.pack(_MAGIC, *place, name, 0)[: -_CRC.size]
+        magic = _LOCKED_MAGIC if self.lock else _MAGIC
+        content = _HEADER.pack(magic, *place, name, 0)[: -_CRC.size] + self.lock
         return content + _CRC.pack(zlib.crc32(content))
 
     @property
@@ -83,14 +91,21 @@ class Header(NamedTuple):
         return zlib.crc32(self.encoded()[: -_CRC.size])
 
 
+def header_bytes(start: bytes) -> int:
+    """How long the header is that starts with these bytes."""
+    return HEADER_BYTES + (LOCK_BYTES if start.startswith(_LOCKED_MAGIC) else 0)
+
+
 def parse_header(content: bytes) -> Header | None:
     """The header in the first bytes of a segment; None if it is none, or damaged."""
-    if len(content) != HEADER_BYTES:
+    if len(content) < HEADER_BYTES or len(content) != header_bytes(content):
         return None
-    magic, generation, number, first, name, checksum = _HEADER.unpack(content)
-    if magic != _MAGIC or checksum != zlib.crc32(content[: -_CRC.size]):
+    lock = content[HEADER_BYTES - _CRC.size : -_CRC.size]
+    magic, generation, number, first, name, _ = _HEADER.unpack(content[:HEADER_BYTES])
+    (checksum,) = _CRC.unpack(content[-_CRC.size :])
+    if magic not in (_MAGIC, _LOCKED_MAGIC) or checksum != zlib.crc32(content[: -_CRC.size]):
         return None
-    return Header(name.rstrip(b"\0").decode("ascii"), generation, number, first)
+    return Header(name.rstrip(b"\0").decode("ascii"), generation, number, first, lock)
 
 
 class Head(NamedTuple):

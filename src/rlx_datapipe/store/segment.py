@@ -21,6 +21,7 @@ from rlx_datapipe.store.frames import (
     Record,
     RecordKind,
     Seal,
+    header_bytes,
     parse_head,
     parse_header,
     parse_seal,
@@ -28,6 +29,7 @@ from rlx_datapipe.store.frames import (
 )
 
 SECTOR = 512
+_KINDS = {int(kind): kind for kind in RecordKind}
 _READ_AT_ONCE = 1 << 18
 _SEARCHED_AT_ONCE = 1 << 20
 _NAME = re.compile(r"generation-(\d{10})-segment-(\d{10})\.(open|raw)")
@@ -127,13 +129,14 @@ class SegmentReader:
 
     def _read_header(self, file: IO[bytes]) -> int:
         content = file.read(HEADER_BYTES)
+        content += file.read(header_bytes(content) - HEADER_BYTES)
         header = parse_header(content)
         if header is None:
             raise self._damage("no header of a segment")
         if (header.generation, header.number) != self._place:
             raise self._damage(f"the header of generation {header.generation}, segment {header.number}")
         self._digest.update(content)
-        self.header, self.offset, self.next_sequence = header, HEADER_BYTES, header.first_sequence
+        self.header, self.offset, self.next_sequence = header, len(content), header.first_sequence
         return header.seed
 
     def _records(self, file: IO[bytes], size: int, seed: int) -> Iterator[Record]:
@@ -159,10 +162,10 @@ class SegmentReader:
     def _record(self, head: Head, payload: bytes) -> Record:
         if head.sequence != self.next_sequence:
             raise self._damage(f"record {head.sequence} where {self.next_sequence} is due")
-        try:
-            kind = RecordKind(head.kind)
-        except ValueError as error:
-            raise self._damage(f"a record of unknown kind {head.kind}") from error
+        # Faster than a call of the enumeration, for each record passes here.
+        kind = _KINDS.get(head.kind)
+        if kind is None:
+            raise self._damage(f"a record of unknown kind {head.kind}")
         return Record(head.sequence, kind, head.wall_ns, head.monotonic_ns, head.connection, payload)
 
     def _end_sealed(self, payload: bytes, length: int, size: int) -> None:

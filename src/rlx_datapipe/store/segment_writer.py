@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rlx_datapipe.core.errors import OptionError, OutputError
+from rlx_datapipe.core.crash import crash_point
+from rlx_datapipe.core.errors import DiskFullError, OptionError, OutputError
+from rlx_datapipe.store.encryption import LOGS, TAG_BYTES, FileKey, new_file_key
 from rlx_datapipe.store.files import locked, publish_bytes, sync, unwritable
 from rlx_datapipe.store.frames import (
     ALIGNMENT,
     FRAME_BYTES,
     HEADER_BYTES,
+    LOCK_BYTES,
     MAX_PAYLOAD,
     SEAL_BYTES,
     Header,
@@ -25,7 +29,9 @@ from rlx_datapipe.store.frames import (
     Seal,
     encode,
 )
+from rlx_datapipe.store.keys import KeyRing
 from rlx_datapipe.store.segment import segment_path
+from rlx_datapipe.store.segment_cipher import sealed_payload
 from rlx_datapipe.store.segment_recovery import recover
 
 SEGMENT_BYTES = 100_000_000
@@ -37,10 +43,12 @@ _COPIED_AT_ONCE = 1 << 20
 class SegmentWriter:
     """Keeps what a connection says, as received; use it as a context manager.
 
-    A record is in the file when `append` returns: a kill of the process loses none of them, a power cut at
-    most those since the last sync. Each process begins a file of its own (its generation), behind all that
-    came before: what a dead one left open is sealed by `recover` first. After an error of the system nothing
-    more is written or synced, for a second attempt may succeed with the data gone; a new writer goes on.
+    A record is in the file when `append` returns, or with ``gather_bytes`` when `flush` does: a kill of the
+    process loses none of them, a power cut at most those since the last sync. Only `sync` may be called from
+    another thread than the rest; it does not hold up what is appended meanwhile. Each process begins a file
+    of its own (its generation), behind all that came before: what a dead one left open is sealed by `recover`
+    first. After an error of the system nothing more is written or synced, for a second attempt may succeed
+    with the data gone; a new writer goes on.
 
     Parameters
     ----------
@@ -56,6 +64,12 @@ class SegmentWriter:
         A sync comes as soon as this many bytes, or the oldest of them this long, are not on the disk.
     clock
         A steady clock in ns.
+    gather_bytes
+        Records are written together, at the latest when they have this many bytes; 0: each at once.
+    keys
+        The newest of them encrypts all payloads; None: they are plain.
+    after_generation, after_sequence
+        What a process before this one has used up, if its segments are not there any more.
 
     Raises
     ------
@@ -75,8 +89,13 @@ class SegmentWriter:
         sync_bytes: int = SYNC_BYTES,
         sync_ns: int = SYNC_NS,
         clock: Callable[[], int] = time.monotonic_ns,
+        gather_bytes: int = 0,
+        keys: KeyRing | None = None,
+        after_generation: int = -1,
+        after_sequence: int = -1,
     ) -> None:
-        needed = HEADER_BYTES + FRAME_BYTES + max_payload + ALIGNMENT + SEAL_BYTES
+        self._lock_bytes, self._tag_bytes = (LOCK_BYTES, TAG_BYTES) if keys is not None else (0, 0)
+        needed = HEADER_BYTES + self._lock_bytes + FRAME_BYTES + max_payload + ALIGNMENT + SEAL_BYTES
         if not 0 <= max_payload <= MAX_PAYLOAD or segment_bytes < needed:
             raise OptionError(
                 "a segment can't hold the longest payload",
@@ -88,14 +107,20 @@ class SegmentWriter:
         self._segment_bytes, self._max_payload = segment_bytes, max_payload
         self._sync_bytes, self._sync_ns = sync_bytes, sync_ns
         self._handle, self._number, self._seed, self._size = -1, -1, 0, 0
-        self._unsynced, self._unsynced_since = 0, 0
+        self._gather_bytes, self._gathered, self._waiting = gather_bytes, list[bytes](), 0
+        self._keys, self._header, self._first = keys, b"", 0
+        self._key: FileKey | None = None
+        # Bytes that were ever written and synced; each counted by one thread alone.
+        self._written, self._synced, self._unsynced_since = 0, 0, 0
+        self._syncing = threading.RLock()
         self._has_failed = False
         self._digest = hashlib.sha256()
         with ExitStack() as held:
             _make_folder(folder)
             held.enter_context(locked(folder))
             self.recovered = recover(folder)
-            self.generation, self.next_sequence = self.recovered.generation, self.recovered.next_sequence
+            self.generation = max(self.recovered.generation, after_generation + 1)
+            self.next_sequence = max(self.recovered.next_sequence, after_sequence + 1)
             self._begin_segment()
             self._held = held.pop_all()
 
@@ -114,36 +139,99 @@ class SegmentWriter:
         OutputError
             When it does not fit or the system refuses; in the latter case the writer is done for.
         """
-        if kind is RecordKind.SEAL or len(payload) > self._max_payload:
+        size = len(payload) + self._tag_bytes
+        if kind is RecordKind.SEAL or size > self._max_payload:
             raise OutputError(
                 "is no record that fits a segment", kind=kind.name, found=f"{len(payload)} bytes"
             )
+        frame_bytes = FRAME_BYTES + size + -size % ALIGNMENT
+        if self._size + self._waiting + frame_bytes + SEAL_BYTES > self._segment_bytes:
+            self.rotate()
         sequence = self.next_sequence
-        frame = encode(self._seed, Record(sequence, kind, wall_ns, monotonic_ns, connection, payload))
-        if self._size + len(frame) + SEAL_BYTES > self._segment_bytes:
-            self._seal_segment()
-            self._begin_segment()
-            frame = encode(self._seed, Record(sequence, kind, wall_ns, monotonic_ns, connection, payload))
-        self._write(frame)
+        record = Record(sequence, kind, wall_ns, monotonic_ns, connection, payload)
+        if self._key is not None:
+            sealed = sealed_payload(self._key, self._header, sequence - self._first, record)
+            record = Record(sequence, kind, wall_ns, monotonic_ns, connection, sealed)
+        self._gathered.append(encode(self._seed, record))
+        self._waiting += frame_bytes
         self.next_sequence += 1
-        self.sync_if_due()
+        if self._waiting > self._gather_bytes:
+            self.flush()
+        if not self._waiting:
+            self.sync_if_due()
         return sequence
+
+    def flush(self) -> None:
+        """Write what was gathered: from then on a kill of the process loses nothing of it.
+
+        Raises
+        ------
+        DiskFullError
+            When there is no room; what was gathered still waits, and a later call may succeed.
+        OutputError
+            When the system refuses for another reason; the writer is done for.
+        """
+        if not self._waiting:
+            return
+        try:
+            self._write(b"".join(self._gathered))
+        except DiskFullError:
+            raise
+        except OutputError:
+            # What was not written does not count.
+            self.next_sequence -= len(self._gathered)
+            raise
+        self._gathered.clear()
+        self._waiting = 0
+        crash_point("log written")
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is done for."""
+        return self._has_failed or self._handle < 0
+
+    @property
+    def waiting_records(self) -> int:
+        """Records that were gathered, and not yet written."""
+        return len(self._gathered)
+
+    @property
+    def segment_bytes(self) -> int:
+        """Bytes of the present segment, with what is gathered for it."""
+        return self._size + self._waiting
+
+    @property
+    def unsynced_bytes(self) -> int:
+        """Bytes that were written, but may not be on the disk."""
+        return self._written - self._synced
 
     def sync_if_due(self) -> None:
         """Sync if enough bytes wait, or the oldest for long enough; call it when nothing arrives, too."""
-        if self._unsynced and (
-            self._unsynced >= self._sync_bytes or self._clock() - self._unsynced_since >= self._sync_ns
+        unsynced = self.unsynced_bytes
+        if unsynced and (
+            unsynced >= self._sync_bytes or self._clock() - self._unsynced_since >= self._sync_ns
         ):
             self.sync()
 
     def sync(self) -> None:
-        """Put all that was appended on the disk."""
-        self._refuse_after_failure()
-        try:
-            os.fsync(self._handle)
-        except OSError as error:
-            raise self._failed(error) from error
-        self._unsynced = 0
+        """Put all that was written on the disk."""
+        with self._syncing:
+            self._refuse_after_failure()
+            written = self._written
+            try:
+                os.fsync(self._handle)
+            except OSError as error:
+                raise self._failed(error) from error
+            self._synced = written
+
+    def rotate(self) -> None:
+        """Seal and publish the segment, and begin the next one; nothing happens if it has no record."""
+        if self.next_sequence > self._first:
+            with self._syncing:
+                self._seal_segment()
+                crash_point("log sealed")
+                self._begin_segment()
+                crash_point("log begun")
 
     def close(self) -> None:
         """Seal and publish the last segment; after a failure it is left as it is, for `recover`."""
@@ -156,18 +244,21 @@ class SegmentWriter:
 
     def _begin_segment(self) -> None:
         self._number += 1
-        header = Header(self._writer, self.generation, self._number, self.next_sequence)
-        content = header.encoded()
+        self._key = new_file_key(self._keys, LOGS) if self._keys is not None else None
+        lock = self._key.lock if self._key is not None else b""
+        header = Header(self._writer, self.generation, self._number, self.next_sequence, lock)
+        self._header = content = header.encoded()
         # Published whole, so that an open segment always has its header.
         publish_bytes(self.path, content)
         try:
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             raise self._failed(error) from error
-        self._seed, self._size = header.seed, len(content)
+        self._seed, self._size, self._first = header.seed, len(content), header.first_sequence
         self._digest = hashlib.sha256(content)
 
     def _seal_segment(self) -> None:
+        self.flush()
         seal = Seal(self._digest.digest()).encoded()
         self._write(encode(self._seed, Record(self.next_sequence, RecordKind.SEAL, 0, 0, 0, seal)))
         self.sync()
@@ -187,12 +278,21 @@ class SegmentWriter:
             while rest:
                 rest = rest[os.write(self._handle, rest) :]
         except OSError as error:
+            self._take_back(error)
             raise self._failed(error) from error
-        if not self._unsynced:
+        if not self.unsynced_bytes:
             self._unsynced_since = self._clock()
-        self._unsynced += len(frame)
+        self._written += len(frame)
         self._size += len(frame)
         self._digest.update(frame)
+
+    def _take_back(self, error: OSError) -> None:
+        """Cut off what a full disk took of a write: it is not damaged, so that the writer can go on."""
+        refusal = unwritable(self.path, error)
+        if isinstance(refusal, DiskFullError):
+            with suppress(OSError):
+                os.ftruncate(self._handle, self._size)
+                raise refusal from error
 
     def _failed(self, error: OSError) -> OutputError:
         self._has_failed = True

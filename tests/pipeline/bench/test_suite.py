@@ -13,7 +13,17 @@ from rlx_datapipe.pipeline.bench.figure import Figure, Measured, Options
 from rlx_datapipe.pipeline.bench.suite import BENCHMARKS, Benchmark, bench, measurer
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 
-PROMISED = ["reconstruct", "book", "parse", "write", "checkpoint", "scale", "symbols", "import"]
+PROMISED = [
+    "reconstruct",
+    "book",
+    "parse",
+    "write",
+    "checkpoint",
+    "scale",
+    "symbols",
+    "capture_write",
+    "import",
+]
 
 
 @pytest.fixture

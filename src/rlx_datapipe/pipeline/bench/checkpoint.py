@@ -23,9 +23,11 @@ _FOREVER_S = 1_000_000_000
 def measure(bench: Workbench) -> Measured:
     """Measure checkpoints at a full-depth book: share of the run, time, longest pause, recovery from a kill.
 
-    The share is that of packing, writing and syncing, on the clock of the thread that does it; the pause is
-    for how long reading or replay stand still to copy their states; recovery is told from the start of a new
-    process until it has passed the point where the one before was killed, just before the end of an epoch.
+    The share is for how long commits stand still for a checkpoint: until its packing is through, which a
+    thread of its own begins before data files are closed, and then for writing and syncing it; ``cpu`` has
+    the work of both threads. The pause is for how long reading or replay stand still to copy their states;
+    recovery is told from the start of a new process until it has passed the point where the one before was
+    killed, just before the end of an epoch.
 
     Input: the archive of ``reconstruct``, with 6,000 levels a side.
     """

@@ -52,6 +52,14 @@ BENCHMARKS = {
     "claims": Benchmark(
         "claims", "research assumptions, by ablation", ("seed", "repeats", "folder", "report"), quick=False
     ),
+    "capture": Benchmark(
+        "capture", "a live capture at 20,000 messages a second", ("messages", "folder"), quick=False
+    ),
+    "capture_write": Benchmark(
+        "capture_write",
+        "a live capture, from the receiver to the disk",
+        ("messages", "seed", "repeats", "source", "folder"),
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False

@@ -138,7 +138,10 @@ class Rest:
                 self._banned_until[client] = until_s, status
                 self._truth.tell(name, request=self._requests, position=playhead.played)
                 raise _too_much(rules, status, retry_after_s)
-        return await self._depth(listing, limit, met)
+        listing.asked += 1
+        body = await self._depth(listing, limit, met)
+        listing.answered += 1
+        return body
 
     async def _depth(self, listing: Listing, limit: int, met: list[str]) -> bytes:
         """The snapshot: the recording's own, the book at this moment, or one that a fault has moved."""

@@ -1,0 +1,50 @@
+"""Percentiles of lags: bounded memory, a few per cent of error, negative ones told apart."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlx_datapipe.capture.lag import LagHistogram, RecentLag
+
+NS = st.integers(-(1 << 62), 1 << 62)
+
+
+@given(st.lists(NS, min_size=1), st.floats(0.0, 1.0))
+def test_a_percentile_is_right_to_a_thirtieth(lags: list[int], share: float) -> None:
+    histogram = LagHistogram()
+    for lag in lags:
+        histogram.add(lag)
+    (found,) = histogram.percentiles([share])
+    rank = max(1, -(-len(lags) * share // 1))
+    exact = sorted(lags)[int(rank) - 1]
+    assert found is not None
+    assert abs(found - exact) <= abs(exact) / 30
+
+
+def test_memory_is_bounded() -> None:
+    histogram = LagHistogram()
+    dice = random.Random(1)
+    for _ in range(50_000):
+        histogram.add(dice.randrange(1 << dice.randrange(1, 63)) * dice.choice((-1, 1)))
+    assert len(histogram._counts) < 2_100
+    assert histogram.total == 50_000
+
+
+def test_nothing_counted_tells_nothing() -> None:
+    assert LagHistogram().told() == {"p50_ms": None, "p95_ms": None, "p99_ms": None}
+
+
+def test_what_is_recent_ages_and_nothing_is_forgotten() -> None:
+    lag = RecentLag(turn_ns=60)
+    lag.turn(1_000)
+    for at_ns in range(1_000, 1_300):
+        lag.add(at_ns)
+        lag.turn(at_ns)
+    assert lag.all().total == 300
+    assert 60 <= lag.recent().total <= 120
+    (oldest,) = lag.recent().percentiles([0.0])
+    assert oldest is not None
+    assert oldest > 1_100
