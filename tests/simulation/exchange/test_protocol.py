@@ -354,10 +354,25 @@ def test_at_the_end_a_loop_begins_anew_with_new_connections_only() -> None:
     run(test)
 
 
+def test_clients_that_come_back_at_once_do_not_hold_up_a_loop() -> None:
+    async def test() -> None:
+        async with exchange_of(FEW, ExchangeOptions(at_end="loop")) as exchange:
+
+            async def eager(rounds: int) -> None:
+                while exchange.playhead.rounds < rounds:
+                    async with line_to(exchange, "/ws/btcusdt@trade") as line:
+                        await everything(line)
+
+            await asyncio.gather(*(eager(5) for _ in range(4)))
+            assert exchange.playhead.rounds >= 5
+
+    run(test)
+
+
 def test_a_client_that_reads_too_slowly_is_cut_off_and_others_go_on() -> None:
-    options = ExchangeOptions(at_end="close", speed=40.0, slow_bytes_max=200_000, wait_for=2)
+    options = ExchangeOptions(at_end="close", speed=4.0, slow_bytes_max=6_000_000, wait_for=2)
     big = [
-        (time, stream, data[:-1] + b',"pad":"' + b"x" * 40_000 + b'"}')
+        (time, stream, data[:-1] + b',"pad":"' + b"x" * 150_000 + b'"}')
         for time, stream, data in said(SPOT)
         if stream == "btcusdt@trade"
     ]

@@ -31,6 +31,7 @@ _INCOMING_BYTES_MAX = 1 << 16
 _WRITE_BUFFER_BYTES = 1 << 20
 _CLOSE_S = 2.0
 _LOOK_S = 0.05
+_TURN_S = 0.001
 _SHUTDOWN_GRACE_S = 10.0
 # Whoever embeds an exchange decides what is heard of its connections; nothing by default.
 _LOGGER = logging.getLogger("rlx_datapipe.exchange")
@@ -166,8 +167,9 @@ class Exchange:
         for session in sessions:
             if not session.is_open:
                 session.sever("end")
-        while self.feed.sessions:
-            await asyncio.sleep(0)
+        # Not for those who have come back meanwhile.
+        while not self.feed.sessions.isdisjoint(sessions):
+            await asyncio.sleep(_TURN_S)
 
     async def _close(self) -> None:
         for session in tuple(self.feed.sessions):
