@@ -7,8 +7,8 @@ The lock holds names, versions and hashes, and no address, so that it serves on 
 does not read it: it reads the same versions from ``constraint-dependencies``. ``tests/test_pins.py`` compares
 the two.
 
-The group ``peers`` stays out of the lock and names its own versions. But uv resolves all groups together:
-pins that the peers can't live with would stop every ``uv run``, so they are refused here.
+The groups ``peers`` and ``clients`` stay out of the lock and name their own versions. But uv resolves all
+groups together: pins that these can't live with would stop every ``uv run``, so they are refused here.
 """
 
 from __future__ import annotations
@@ -61,14 +61,15 @@ def constrain(project: str, lock: str) -> str:
 
 
 def check_peers(project: str) -> None:
-    """Stop with the reason of uv if the pins of a project file leave no versions for the group ``peers``."""
+    """Stop with the reason of uv if a project file's pins leave no versions for ``peers`` and ``clients``."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_text(project, encoding="utf-8")
-        what = "pip compile pyproject.toml --group dev --group peers --universal --python-version 3.11"
+        groups = "--group dev --group peers --group clients"
+        what = f"pip compile pyproject.toml {groups} --universal --python-version 3.11"
         command = [*_uv(), *what.split(), "--quiet", "--output-file", "all.txt"]
         done = subprocess.run(command, cwd=folder, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise SystemExit("the group `peers` can't be installed beside these pins: change its versions first")
+        raise SystemExit("the groups `peers` and `clients` can't live with these pins: change their versions")
 
 
 def _uv() -> list[str]:

@@ -53,16 +53,23 @@ def test_the_packages_of_rlx_bench_peers_have_one_version_and_stay_out_of_the_lo
         assert requirement.name == "sortedcontainers" or canonicalize_name(requirement.name) not in locked
 
 
+def test_the_clients_of_the_exchange_have_one_version_and_stay_out_of_the_lock() -> None:
+    locked = {Requirement(pin).name for pin in pins.pins(LOCK)}
+    for requirement in map(Requirement, PROJECT["dependency-groups"]["clients"]):
+        assert [one.operator for one in requirement.specifier] == ["=="], requirement
+        assert canonicalize_name(requirement.name) not in locked
+
+
 def test_pins_that_the_peers_cannot_live_with_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """uv resolves all groups together: such pins would stop every `uv run`."""
     status = {"given": 1}
 
     def compiled(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        assert {"dev", "peers"} <= set(command)
+        assert {"dev", "peers", "clients"} <= set(command)
         return subprocess.CompletedProcess(command, status["given"])
 
     monkeypatch.setattr(subprocess, "run", compiled)
-    with pytest.raises(SystemExit, match="group `peers`"):
+    with pytest.raises(SystemExit, match="groups `peers`"):
         pins.check_peers("")
     status["given"] = 0
     pins.check_peers("")

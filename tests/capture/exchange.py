@@ -23,6 +23,7 @@ class Faults:
     drop: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    late: float = 0.0
     corrupt: float = 0.0
     disconnect_s: float = 0.0
     stall_s: float = 0.0
@@ -54,15 +55,18 @@ class SimWire:
     queue: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str = ""
+    is_started: bool = False
     is_stalled: bool = False
     is_deaf: bool = False
+    is_held_up: bool = False
     muted: set[str] = field(default_factory=set)
     kept_back: bytes | None = None
     delivered: int = 0
 
     async def receive(self, take: Take) -> str:
         while True:
-            while self.queue:
+            while self.queue and not self.is_held_up:
+                self.exchange.received.add(self.queue[0])
                 take(self.queue.popleft())
             if self.ended:
                 return self.ended
@@ -99,7 +103,9 @@ class SimWire:
 
     def send(self, sent: Sent) -> None:
         """Send one message of the market on its way, with what may happen to it."""
-        if sent.stream not in self.streams or sent.stream in self.muted or self.is_stalled or self.ended:
+        if sent.stream not in self.streams or sent.stream in self.muted or not self.is_started:
+            return
+        if self.is_stalled or self.ended:
             return
         dice, faults = self.exchange.dice, self.exchange.faults
         if dice.random() < faults.drop:
@@ -120,7 +126,24 @@ class SimWire:
             self.exchange.log["reorder"] += 1
             self.kept_back = payloads.pop()
         for payload in payloads:
-            self.arrive(payload)
+            if dice.random() < faults.late:
+                self.exchange.log["late"] += 1
+                asyncio.get_running_loop().call_later(2.0, self._put, payload)
+            else:
+                self.arrive(payload)
+
+    def start(self) -> None:
+        """Let its streams begin."""
+        self.is_started = True
+
+    def hold_up(self, seconds: float) -> None:
+        """Let nothing through for a while, then everything; pings are answered all the same."""
+        self.is_held_up = True
+        asyncio.get_running_loop().call_later(seconds, self._let_through)
+
+    def _let_through(self) -> None:
+        self.is_held_up = False
+        self.wake.set()
 
     def arrive(self, payload: bytes) -> None:
         asyncio.get_running_loop().call_later(self.delay_s, self._put, payload)
@@ -163,6 +186,7 @@ class Exchange:
         self.is_futures, self.streams = is_futures, tuple(streams)
         self.truth: list[Sent] = []
         self.wires: set[SimWire] = set()
+        self.received: set[bytes] = set()
         self.log: Counter[str] = Counter()
         self.is_halted: set[str] = set()
         self.dialled_ns: list[int] = []
@@ -216,6 +240,8 @@ class Exchange:
         wire = SimWire(self, frozenset(names), self.dice.uniform(0.001, 0.08))
         self.wires.add(wire)
         loop, faults = asyncio.get_running_loop(), self.faults
+        # A connection stands before its streams begin.
+        loop.call_later(self.dice.uniform(0.0, 0.5), wire.start)
         if faults.disconnect_s:
             loop.call_later(self.dice.expovariate(1 / faults.disconnect_s), wire.end, "reset by peer")
         if faults.stall_s:
@@ -233,6 +259,16 @@ class Exchange:
         """Let nothing more come from any connection, nor an answer to a ping."""
         for wire in self.wires:
             wire.is_stalled = True
+
+    def hold_up_all(self, seconds: float) -> None:
+        """Let nothing through on any connection for a while, then everything."""
+        for wire in self.wires:
+            wire.hold_up(seconds)
+
+    def slow_down_all(self, delay_s: float) -> None:
+        """Let all connections that stand come so much later from now on."""
+        for wire in self.wires:
+            wire.delay_s = delay_s
 
     def mute_all(self, stream: str, is_deaf: bool = False) -> None:
         """Lose the subscription of every connection to a stream, and hear no request for it if deaf."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -100,11 +101,18 @@ class SocketExchange:
 
 
 @asynccontextmanager
-async def socket_exchange() -> AsyncIterator[SocketExchange]:
+async def socket_exchange(
+    tls: ssl.SSLContext | None = None, *, is_compressing: bool = False
+) -> AsyncIterator[SocketExchange]:
     """An exchange on a free port of this machine."""
     exchange = SocketExchange()
     async with serve(
-        exchange.serve, "127.0.0.1", 0, process_request=exchange.answer, compression=None
+        exchange.serve,
+        "127.0.0.1",
+        0,
+        ssl=tls,
+        process_request=exchange.answer,
+        compression="deflate" if is_compressing else None,
     ) as server:
         exchange.server = server
         yield exchange

@@ -108,6 +108,8 @@ def check(run: Run) -> None:
         if found.messages:
             assert found.last >= max(s.last for s in run.exchange.truth if s.stream == stream) - 500
     assert not doubled_payloads(run.recorder, run.exchange.streams)
+    kept = {one.payload for one in run.recorder.arrivals if one.kind is RecordKind.MESSAGE}
+    assert kept == run.exchange.received, "received and not kept, or kept and not received"
     sent = {one.payload for one in run.exchange.truth}
     for stream in run.exchange.streams:
         foreign = [a for a in run.recorder.messages(stream) if a.payload not in sent and a.first_id >= 0]
@@ -125,6 +127,7 @@ STORM = Faults(
     drop=0.01,
     duplicate=0.02,
     reorder=0.02,
+    late=0.002,
     corrupt=0.002,
     disconnect_s=25.0,
     stall_s=60.0,
@@ -175,6 +178,17 @@ def test_a_hundred_planned_handovers_lose_nothing(venue: str) -> None:
     assert run.recorder.told(RecordKind.GAP) == []
 
 
+def test_a_new_connection_that_is_far_ahead_waits_for_the_old_one() -> None:
+    def script(exchange: Exchange, clock: VirtualClock) -> None:
+        asyncio.get_running_loop().call_later(15.0, exchange.slow_down_all, 3.0)
+
+    run = simulate(15, NO_FAULTS, seconds=40.0, script=script)
+    check(run)
+    assert run.capture.progress().connections["handovers"] >= 1
+    assert run.capture.progress().gaps == 0
+    assert not lost(run)
+
+
 def test_an_announced_shutdown_is_a_planned_handover() -> None:
     settings = CaptureSettings(ntp_server="", age_s=1e6)
     run = simulate(5, Faults(age_s=30.0, announces=True), seconds=400.0, settings=settings)
@@ -209,6 +223,21 @@ def test_a_stalled_link_is_aborted_and_the_next_one_found_soon() -> None:
     stalled_ns = 1_020 * 10**9
     # 5 s of silence, 5 s without a pong, then at once.
     assert 10.0 <= (opened[1] - stalled_ns) / 1e9 <= 12.5
+
+
+def test_what_a_held_up_connection_brings_later_still_fills_the_gap() -> None:
+    def script(exchange: Exchange, clock: VirtualClock) -> None:
+        asyncio.get_running_loop().call_later(20.0, exchange.hold_up_all, 35.0)
+
+    run = simulate(14, NO_FAULTS, seconds=120.0, settings=CaptureSettings(ntp_server=""), script=script)
+    check(run)
+    assert [note["why"] for note in run.recorder.notes("handover")] == ["silent"]
+    assert run.capture.progress().gaps > 0
+    assert all(run.capture.intake.chains[stream].counts.missing == 0 for stream in run.dense)
+    assert sum(run.capture.intake.chains[stream].counts.late for stream in run.dense) > 100
+    kept = {one.payload for stream in run.exchange.streams for one in run.recorder.messages(stream)}
+    first = min(place for place, sent in enumerate(run.exchange.truth) if sent.payload in kept)
+    assert all(sent.payload in kept for sent in run.exchange.truth[first + 20 : -20])
 
 
 def test_a_halt_of_the_whole_market_restarts_nothing() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from tests.capture.account import ListRecorder, account, doubled_payloads
 from tests.capture.socket_exchange import SocketExchange, message, socket_exchange, until
 
@@ -162,6 +168,66 @@ def test_a_message_that_is_too_long_ends_the_connection_and_is_a_gap() -> None:
         assert captured.recorder.told(RecordKind.GAP)[0]["from_id"] == 2
 
     play(scene)
+
+
+def test_a_frame_that_announces_a_terabyte_ends_the_connection() -> None:
+    async def scene() -> None:
+        async with capturing() as captured:
+            captured.exchange.connections[0].transport.write(b"\x82\x7f" + (1 << 40).to_bytes(8, "big"))
+            await until(lambda: len(captured.exchange.paths) == 2)
+        assert "1009" in captured.recorder.told(RecordKind.CLOSE)[0]["reason"]
+
+    play(scene)
+
+
+def test_a_deflate_bomb_ends_the_connection() -> None:
+    async def scene() -> None:
+        async with socket_exchange(is_compressing=True) as exchange:
+            settings = msgspec.structs.replace(QUICK, compression=True, message_bytes_max=1 << 20)
+            listened = plan(SPOT, ["BTCUSDT"], ["trade"], ws_url=exchange.ws_url)
+            recorder, stop = ListRecorder(), asyncio.Event()
+            running = asyncio.create_task(LiveCapture(listened, recorder, settings).run(stop))
+            await until(lambda: len(exchange.connections) == 1)
+            await exchange.connections[0].send(bytes(64 << 20))
+            await until(lambda: len(exchange.paths) == 2)
+            stop.set()
+            await running
+            assert "1009" in recorder.told(RecordKind.CLOSE)[0]["reason"]
+            assert not [one for one in recorder.arrivals if one.kind is RecordKind.MESSAGE]
+
+    play(scene)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_never_accepted(tmp_path: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(self_signed(tmp_path / "cert.pem"))
+
+    async def scene() -> None:
+        async with socket_exchange(tls) as exchange:
+            address = exchange.ws_url.replace("ws://", "wss://")
+            listened = plan(SPOT, ["BTCUSDT"], ["trade"], ws_url=address)
+            recorder, stop = ListRecorder(), asyncio.Event()
+            live = LiveCapture(listened, recorder, QUICK)
+            running = asyncio.create_task(live.run(stop))
+            await until(lambda: live.feeds[0].refused >= 2)
+            stop.set()
+            await running
+            assert all("CERTIFICATE_VERIFY_FAILED" in note["reason"] for note in recorder.notes("refused"))
+            assert not exchange.paths
+
+    play(scene)
+
+
+def self_signed(path: Path) -> Path:
+    """A certificate of our own making, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2060, 1, 1))
+    certificate = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(certificate + key.private_bytes(*form))
+    return path
 
 
 def test_a_refusal_with_retry_after_is_obeyed() -> None:

@@ -46,3 +46,34 @@ def test_the_peak_is_this_programs_own() -> None:
     ask = "from rlx_datapipe.core.memory import peak_bytes; print(peak_bytes())"
     told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert int(told.stdout) < held.nbytes < memory.peak_bytes()
+
+
+_ROUNDS = """
+import resource, sys
+import numpy as np
+from rlx_datapipe.core.memory import drop_caches, keep_freed_memory, resident_bytes
+if sys.argv[1] == "keeps":
+    keep_freed_memory()
+before = resident_bytes()
+for _ in range(2):
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [np.ones(400_000) for _ in range(20)]
+    del held
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+kept = resident_bytes() - before
+drop_caches()
+print(faults, kept, resident_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc")
+def test_freed_memory_is_kept_for_the_next_arrays_until_caches_are_dropped() -> None:
+    def rounds(how: str) -> list[int]:
+        command = [sys.executable, "-c", _ROUNDS, how]
+        told = subprocess.run(command, capture_output=True, text=True, check=True)
+        return [int(word) for word in told.stdout.split()]
+
+    faults, kept, left = rounds("keeps")
+    assert faults < 1_000 < rounds("gives back")[0]
+    assert left < 40_000_000
+    assert kept > 60_000_000

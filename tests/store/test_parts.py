@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlx_datapipe.core.errors import OutputError
+from rlx_datapipe.core.schema import SCHEMAS
 from rlx_datapipe.store import parts
+from rlx_datapipe.store.columns import as_written, written_schema
 from rlx_datapipe.store.orphans import remove_orphans
-from rlx_datapipe.store.parts import PartFile, spill_path
+from rlx_datapipe.store.parts import PartFile, spill_path, writer
 
 SCHEMA = pa.schema(
     [
@@ -168,3 +171,26 @@ def test_a_part_that_is_abandoned_takes_nothing_with_it_later(tmp_path: Path) ->
     second.append(pa.table({"event_id": [2]}, schema))
     second.close()
     assert pq.read_table(path)["event_id"].to_pylist() == [2]
+
+
+def test_texts_of_few_kinds_come_by_number_and_are_read_as_texts(tmp_path: Path) -> None:
+    dice, count = np.random.default_rng(6), 500
+    columns: dict[str, Any] = {
+        field.name: pa.array(dice.integers(0, 9, count)).cast(field.type) for field in SCHEMAS["events"]
+    }
+    for name, names in (("event_type", ["A", "B"]), ("side", ["bid", "ask", None])):
+        columns[name] = pa.array([names[n] for n in dice.integers(0, len(names), count)])
+    texts = pa.table(columns, SCHEMAS["events"])
+    by_number = as_written(texts, "events")
+    assert by_number.schema == written_schema("events") != texts.schema
+    paths = {"texts": tmp_path / "texts.parquet", "numbers": tmp_path / "numbers.parquet"}
+    for rows, path in zip((texts, by_number), paths.values(), strict=True):
+        with writer(path, rows.schema) as file:
+            file.write_table(rows, row_group_size=200)
+    for path in paths.values():
+        assert pq.read_schema(path).equals(SCHEMAS["events"], check_metadata=True)
+        assert pq.read_table(path).equals(texts)
+        assert pl.read_parquet(path)["side"].to_list() == texts["side"].to_pylist()
+        assert pl.read_parquet_schema(path)["side"] == pl.String
+    plain = pq.ParquetFile(paths["numbers"]).metadata.row_group(0)
+    assert [plain.column(i).statistics is not None for i in range(5)] == [True, False, True, True, True]

@@ -69,7 +69,8 @@ class DenseChain:
 
     def __init__(self, stream: str, told: Told, *, hold_ns: int, hold_messages: int) -> None:
         self._stream, self._told = stream, told
-        self._hold_ns, self._hold_messages = hold_ns, hold_messages
+        self.hold_ns = hold_ns
+        self._hold_messages = hold_messages
         self._held: list[_Held] = []
         self._gaps: list[tuple[int, int]] = []
         self._gaps_last = NONE
@@ -120,7 +121,7 @@ class DenseChain:
     def settle(self, now_ns: int, *, at_once: bool = False) -> None:
         """Declare what is still missing before messages that have waited long enough, and hand them over."""
         while self._held and (
-            at_once or now_ns - min(held.arrival.monotonic_ns for held in self._held) >= self._hold_ns
+            at_once or now_ns - min(held.arrival.monotonic_ns for held in self._held) >= self.hold_ns
         ):
             self._declare()
 
@@ -237,7 +238,7 @@ class SparseChain:
         self._reason = ""
         self.last = NONE
         self.span_first = NONE
-        self.held = 0
+        self.held = self.hold_ns = 0
         self.counts = Counts()
 
     def resume(self, last_id: int, reason: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from rlx_datapipe.capture.settings import CaptureSettings
@@ -152,10 +154,7 @@ class ClockWatch:
         server = self._settings.ntp_server
         if server:
             try:
-                answer = await asyncio.wait_for(
-                    asyncio.to_thread(self._ask, server, self._settings.ntp_timeout_s),
-                    2 * self._settings.ntp_timeout_s,
-                )
+                answer = await _asked(self._ask, server, self._settings.ntp_timeout_s)
             except _refusals() as error:
                 facts["ntp_failed"] = f"{type(error).__name__}: {error}"[:200]
             else:
@@ -167,6 +166,34 @@ class ClockWatch:
                     "stratum": answer.stratum,
                 }
         self._note("clock", **facts)
+
+
+async def _asked(ask: AskNtp, server: str, timeout_s: float) -> NtpAnswer:
+    """The answer of a time server, asked in a thread that nobody waits for at the end of the process."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[NtpAnswer] = loop.create_future()
+
+    def settle(answer: NtpAnswer | None, error: BaseException | None) -> None:
+        if answered.done():
+            return
+        if answer is not None:
+            answered.set_result(answer)
+        else:
+            answered.set_exception(error or OSError("no answer"))
+
+    def work() -> None:
+        found: tuple[NtpAnswer | None, BaseException | None]
+        try:
+            found = ask(server, timeout_s), None
+        except _refusals() as error:
+            found = None, error
+        # The loop may be gone: then nobody wants to know.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, *found)
+
+    threading.Thread(target=work, name="ntp", daemon=True).start()
+    async with asyncio.timeout(2 * timeout_s):
+        return await answered
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -76,6 +76,7 @@ class Feed:
         self._not_before_ns, self._age_ns = 0, 0
         self._first_wait_s = 0.0
         self._patience = 1
+        self._stopping = asyncio.Event()
         self._closing: list[asyncio.Task[None]] = []
         self.active: Link | None = None
         self.coming: Link | None = None
@@ -150,18 +151,24 @@ class Feed:
                 stream: self.active.session.of(stream).count for stream in self.address.streams
             }
             self.coming = link
+            self._venue.intake.overlap(self.address.streams, is_on=True)
 
     def _take_over(self, link: Link) -> None:
-        self.active, self.coming = link, None
+        self.active = link
+        self._no_longer_coming()
         link.watchdog.patience = self._patience
         stagger_s = self._venue.dice.uniform(0, min(self._settings.stagger_s, self._settings.age_s / 2))
         self._age_ns = int((self._settings.age_s - stagger_s) * _NS)
+
+    def _no_longer_coming(self) -> None:
+        self.coming = None
+        self._venue.intake.overlap(self.address.streams, is_on=False)
 
     def _bury(self, now_ns: int) -> None:
         """Tell of connections that have ended, and let the next take their place."""
         if self.coming is not None and self.coming.receiving.done():
             self._tell_closed(self.coming)
-            self.coming = None
+            self._no_longer_coming()
             self.abandoned += 1
         if self.active is None or not self.active.receiving.done():
             return
@@ -207,7 +214,7 @@ class Feed:
                 "handover", address=self.address.name, done=False, why=coming.why, unproven=failed or silent
             )
             self._close(coming, "unproven")
-            self.coming = None
+            self._no_longer_coming()
         else:
             # Silent on both: there was nothing to bring.
             self._hand_over(coming, silent)
@@ -235,7 +242,8 @@ class Feed:
             unheard=unheard,
         )
         if old is not None:
-            self._close(old, "handover")
+            # What is silent may be stalled, and bring later what it owes: that still fills the gap.
+            self._close(old, "handover", self._settings.prove_s if coming.why == "silent" else 0.0)
 
     def _plan_next(self, active: Link, now_ns: int) -> None:
         if not self._may(now_ns):
@@ -274,12 +282,15 @@ class Feed:
         elif self.coming is None and self._opening is None and link is self.active and self._may(now_ns):
             self._begin(advice.word)
 
-    def _close(self, link: Link, reason: str) -> None:
-        self._closing.append(asyncio.create_task(self._close_politely(link, reason)))
+    def _close(self, link: Link, reason: str, linger_s: float = 0.0) -> None:
+        self._closing.append(asyncio.create_task(self._close_politely(link, reason, linger_s)))
 
-    async def _close_politely(self, link: Link, reason: str) -> None:
+    async def _close_politely(self, link: Link, reason: str, linger_s: float) -> None:
         if link.pinging is not None:
             link.pinging.cancel()
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([stopping, link.receiving], timeout=linger_s, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         await link.wire.close()
         link.wire.abort()
         await link.receiving
@@ -287,6 +298,7 @@ class Feed:
 
     async def _let_go(self) -> None:
         """Close all that is open, for a bounded time."""
+        self._stopping.set()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])

@@ -16,7 +16,9 @@ from rlx_datapipe.venues.binance_ids import Ids, kind_of, read_ids
 
 RAW = "!raw"
 """Stream of a message that is not in the envelope of a combined stream."""
-_KINDS_TOLD = 20
+_GAPS_TOLD = 20
+_QUOTES_ALL, _QUOTES_EACH, _QUOTES_LEAST = 1_000_000, 20_000, 1_000
+"""Ids of quotes that are remembered: in all streams, in one, and in one at least."""
 
 
 class Heard:
@@ -72,14 +74,16 @@ class Intake:
         on_gap: Callable[[str], None] = lambda stream: None,
         on_told: Callable[[str, dict[str, object]], None] = lambda kind, facts: None,
     ) -> None:
-        self._recorder, self._clock, self._on_gap, self._on_told = recorder, clock, on_gap, on_told
+        self._recorder, self._clock, self._settings = recorder, clock, settings
+        self._on_gap, self._on_told = on_gap, on_told
         self._wall_ns, self._monotonic_ns = clock.wall_ns, clock.monotonic_ns
         self.chains: dict[str, Chain] = {}
         self.lags: dict[str, RecentLag] = {}
+        remembered = max(_QUOTES_LEAST, min(_QUOTES_EACH, _QUOTES_ALL // len(streams)))
         for stream in streams:
             self.lags[stream] = RecentLag()
             if kind_of(stream) == "bookTicker":
-                self.chains[stream] = SparseChain(stream, self)
+                self.chains[stream] = SparseChain(stream, self, remembered=remembered)
             else:
                 hold_ns = settings.hold_ms * 1_000_000
                 chain = DenseChain(stream, self, hold_ns=hold_ns, hold_messages=settings.hold_messages)
@@ -134,6 +138,12 @@ class Intake:
             if chain.held:
                 chain.settle(now_ns, at_once=at_once)
 
+    def overlap(self, streams: Sequence[str], *, is_on: bool) -> None:
+        """Tell that two connections bring these streams, one perhaps behind the other; or no longer."""
+        hold_ms = self._settings.overlap_hold_ms if is_on else self._settings.hold_ms
+        for stream in streams:
+            self.chains[stream].hold_ns = hold_ms * 1_000_000
+
     def broken(self, streams: Sequence[str], reason: str) -> None:
         """Tell that nobody has listened to these streams for a while."""
         for stream in streams:
@@ -162,7 +172,7 @@ class Intake:
         """Declare ids missing, both ends included (for the chains)."""
         facts: dict[str, object] = {"stream": stream, "from_id": from_id, "to_id": to_id, "reason": reason}
         self.gaps_total += 1
-        self.gaps = [*self.gaps[-_KINDS_TOLD + 1 :], facts]
+        self.gaps = [*self.gaps[-_GAPS_TOLD + 1 :], facts]
         self._tell(RecordKind.GAP, 0, "!gap", facts)
         self._on_gap(stream)
         self._on_told("gap", facts)

@@ -38,7 +38,7 @@ class RecorderStatus(msgspec.Struct, frozen=True):
     """How the disk half stands, for a live view.
 
     ``durable_lag_ns`` has, for each of the last syncs, how long the oldest arrival that it covers had waited
-    for it since its receipt, by the steady clock.
+    for it since its receipt, by the steady clock; ``safe_after_ms`` percentiles of all of them.
     """
 
     state: str
@@ -48,3 +48,4 @@ class RecorderStatus(msgspec.Struct, frozen=True):
     sealing_problem: str
     lost_records: int
     durable_lag_ns: tuple[int, ...]
+    safe_after_ms: dict[str, float | None]

@@ -15,6 +15,7 @@ import msgspec
 from rlx_datapipe.capture.arrival import Arrival
 from rlx_datapipe.capture.background import SealingThread, SyncingThread
 from rlx_datapipe.capture.disk_full import DiskFull
+from rlx_datapipe.capture.lag import LagHistogram
 from rlx_datapipe.capture.limits import RecorderLimits, RecorderStatus
 from rlx_datapipe.capture.regime import Special
 from rlx_datapipe.capture.sealing import Sealer
@@ -80,6 +81,7 @@ class SegmentRecorder:
         self._wall_clock, self._clock = wall_clock, clock
         self._gathered_since_ns, self._unsynced_since_ns = 0, 0
         self._durable_lag_ns: deque[int] = deque(maxlen=4096)
+        self._safe_after = LagHistogram()
         self._held: deque[Arrival] = deque()
         self._held_bytes, self._rotated = 0, threading.Event()
         self._rotated.set()
@@ -243,6 +245,7 @@ class SegmentRecorder:
     def _tell_durable(self, since_ns: int) -> None:
         if since_ns:
             self._durable_lag_ns.append(self._clock() - since_ns)
+            self._safe_after.add(self._durable_lag_ns[-1])
 
     async def tick(self) -> None:
         """Rotate the log when it is due, in a thread, and go on after a full disk; to be called every 50 ms.
@@ -356,6 +359,7 @@ class SegmentRecorder:
             sealing.problem if sealing is not None else self._sealing_problem,
             self._full.lost_records,
             tuple(self._durable_lag_ns),
+            dict(self._safe_after.told()),
         )
 
     def close(self) -> None:

@@ -41,6 +41,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         Pace of what is done besides receiving: syncs, watching, holding back.
     hold_ms, hold_messages
         How long, and how many, messages of a stream wait for those that are missing before them.
+    overlap_hold_ms
+        How long they wait while two connections overlap, of which one may be slower.
     stall_s, pong_s
         Silence of a whole connection after which it is pinged, and the longest wait for its pong.
     silence_s
@@ -72,13 +74,14 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     rest_url: str = ""
     microseconds: bool = True
     compression: bool = False
-    message_bytes_max: Count = 8 * 1024 * 1024
-    queue_messages: Count = 1_024
+    message_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=15_000_000)] = 2 * 1024 * 1024
+    queue_messages: Count = 256
     open_s: Seconds = 10.0
     close_s: Seconds = 2.0
     tick_ms: Milliseconds = 50
     hold_ms: Milliseconds = 500
     hold_messages: Count = 10_000
+    overlap_hold_ms: Milliseconds = 5_000
     stall_s: Seconds = 5.0
     pong_s: Seconds = 5.0
     silence_s: Seconds = 20.0
@@ -93,7 +96,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     connects_per_5min: Count = 280
     snapshot_every_s: Maybe = 1_800.0
     snapshot_timeout_s: Seconds = 10.0
-    snapshot_bytes_max: Count = 16 * 1024 * 1024
+    snapshot_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=15_000_000)] = 8_000_000
     snapshot_tries: Count = 10
     weight_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.5
     ntp_server: str = "pool.ntp.org"

@@ -162,6 +162,8 @@ def _show_claims(result: dict[str, Any], screen: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from rlx_datapipe.cli.stages import show_profile
+
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("claim", overflow="fold")
     table.add_column("figure", justify="right", no_wrap=True)
@@ -185,10 +187,9 @@ def _show_claims(result: dict[str, Any], screen: Console) -> None:
         )
     screen.print(table)
     measured = result.get("benchmarks", {}).get("reconstruct", result)
-    for kind in ("archive", "capture"):
-        if stages := measured.get(kind, {}).get("stages"):
-            spent = ", ".join(f"{stage} {one['wall_s']:.2f}" for stage, one in stages.items())
-            screen.print(f"\n{kind}, seconds of each stage, side by side: {spent}", style="dim")
+    for kind, of in (("archive", "event"), ("capture", "message")):
+        if "profile" in measured.get(kind, {}):
+            show_profile(measured[kind]["profile"], kind, of, screen)
 
 
 def _short(number: float) -> str:

@@ -8,6 +8,7 @@ import click
 
 _HOMES = {
     "run": "record a live market, byte for byte, until it is stopped",
+    "inspect": "what a capture holds: counts, rates, gaps, latency, clock, regimes",
     "unseal": "decrypt a capture into files that any zstd reader opens",
     "key": "make a key file, or add a new key to it",
 }

@@ -60,6 +60,9 @@ class _Span(click.ParamType[float]):
     "--key-file", type=click.Path(path_type=Path, dir_okay=False), help="Encrypt; keys are in this file."
 )
 @click.option("--key-fd", type=click.IntRange(0), help="Encrypt; keys come from this open descriptor.")
+@click.option(
+    "--calendar", type=click.Path(path_type=Path, dir_okay=False), help="TOML file of special periods."
+)
 @config_option
 @json_option
 @guarded
@@ -72,6 +75,7 @@ def run(
     snapshot_every: float | None,
     key_file: Path | None,
     key_fd: int | None,
+    calendar: Path | None,
     config: Path | None,
     as_json: bool,
     **given: Any,
@@ -82,6 +86,7 @@ def run(
     it again with the same --out to go on: what was missed meanwhile is a gap, too. Exit status 1 if nothing
     came.
     """
+    from rlx_datapipe.capture.regime import read_calendar
     from rlx_datapipe.capture.settings import capture_settings
     from rlx_datapipe.cli.capture_view import live_view, show_capture
     from rlx_datapipe.pipeline.capture import capture
@@ -96,6 +101,7 @@ def run(
             streams=streams.split(","),
             settings=settings,
             keys=keys_from(key_file, key_fd),
+            calendar=read_calendar(calendar) if calendar is not None else (),
             duration_s=duration,
             on_progress=view.show,
             on_told=view.tell,

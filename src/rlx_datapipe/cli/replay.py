@@ -31,8 +31,16 @@ _EVERY_S = 10.0
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE|DATASET...")
-@click.option("--serve", "place", required=True, metavar="HOST:PORT", help="Where to listen; port 0 is any.")
+@click.argument("sources", nargs=-1, metavar="[SOURCE|DATASET]...")
+@click.option("--serve", "place", metavar="HOST:PORT", help="Where to listen; port 0 is any.")
+@click.option(
+    "--market",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file with a seeded market, instead of a source.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the market's capture, and the truth beside it."
+)
 @click.option("--speed", default="max", show_default=True, help="Times as fast as recorded, or max.")
 @click.option("--start", type=click.Choice(["subscribed", "now"]), default="subscribed", show_default=True)
 @click.option("--wait-for", default=1, show_default=True, help="Connections that must have subscribed first.")
@@ -59,7 +67,9 @@ _EVERY_S = 10.0
 @guarded
 def replay(
     sources: tuple[str, ...],
-    place: str,
+    place: str | None,
+    market: Path | None,
+    out: Path | None,
     speed: str,
     symbols: str | None,
     faults: Path | None,
@@ -70,33 +80,48 @@ def replay(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Serve recordings, or a dataset, by Binance's protocol: streams and depth requests on one port.
+    """Serve recordings, a dataset or a market by Binance's protocol: streams and depth requests on one port.
 
-    A depth snapshot always fits the stream at that moment. Ctrl-C ends it.
+    A depth snapshot always fits the stream at that moment. Ctrl-C ends it. A market can be written to a
+    folder as well, or instead.
     """
-    try:
-        from rlx_datapipe.pipeline.serve import exchange_of, serve
-    except ModuleNotFoundError as error:
-        if error.name != "websockets":
-            raise
-        remedy = "Install it: pip install 'rlx-datapipe[capture]'"
-        raise OptionError("rlx replay needs the package websockets", remedy=remedy) from error
     from rlx_datapipe.simulation.exchange.fault_plan import read_plan
     from rlx_datapipe.simulation.exchange.options import ExchangeOptions
 
-    host, port = _place(place)
+    # First what may be wrong with the command: loading the rest takes longer.
+    _check(sources, place, market, out, symbols)
+    if market is not None and out is not None:
+        written = _write(market, out)
+        if place is None:
+            if as_json:
+                give(written)
+            sys.exit(EXIT_DONE)
+    assert place is not None  # noqa: S101 (checked above)
+    (host, port), options = _place(place), ExchangeOptions(speed=_speed(speed), **given)
+    plan, settings = read_plan(faults, given_faults, seed), settings_from(config)
+    try:
+        from rlx_datapipe.pipeline.serve import exchange_of, serve
+        from rlx_datapipe.pipeline.serve_market import market_exchange
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "websockets":
+            raise
+        remedy = "Install it: pip install 'rlx-datapipe[capture]'"
+        raise OptionError("rlx replay needs the package websockets", remedy=remedy) from error
     tell_of_compilation()
-    exchange = exchange_of(
-        sources,
-        ExchangeOptions(speed=_speed(speed), **given),
-        plan=read_plan(faults, given_faults, seed),
-        truth=truth,
-        settings=settings_from(config),
-        symbols=symbols.split(",") if symbols else (),
-        host=host,
-        port=port,
-        on_notice=say,
-    )
+    if market is not None:
+        exchange = market_exchange(market, options, plan=plan, truth=truth, host=host, port=port)
+    else:
+        exchange = exchange_of(
+            sources,
+            options,
+            plan=plan,
+            truth=truth,
+            settings=settings,
+            symbols=symbols.split(",") if symbols else (),
+            host=host,
+            port=port,
+            on_notice=say,
+        )
     with _progress_line() as on_progress:
         result = serve(exchange, on_progress)
     if as_json:
@@ -106,6 +131,39 @@ def replay(
         for name, count in result["faults"].items():
             say(f"fault {name}: {count:,}")
     sys.exit(EXIT_DONE if result["complete"] else EXIT_STOPPED)
+
+
+def _check(
+    sources: tuple[str, ...], place: str | None, market: Path | None, out: Path | None, symbols: str | None
+) -> None:
+    """Refuse what does not go together."""
+    if market is None and not sources:
+        raise OptionError("nothing to replay", remedy="Name a SOURCE, or a market with --market FILE.toml")
+    if market is not None and (sources or symbols):
+        raise OptionError("a market is played alone", remedy="Leave out SOURCE and --symbols")
+    if market is None and out is not None:
+        raise OptionError("only a market is written", remedy="Give --market FILE.toml, or leave out --out")
+    if place is None and out is None:
+        raise OptionError("nowhere to listen", expected="--serve HOST:PORT")
+
+
+def _write(market: Path, out: Path) -> dict[str, Any]:
+    """Write a market into a folder, with a line that tells how far it is."""
+    from rlx_datapipe.pipeline.market import write_market
+
+    tell_of_compilation("run_market")
+    is_terminal = sys.stderr.isatty()
+
+    def show(share: float) -> None:
+        if is_terminal:
+            click.echo(f"\r\x1b[Kmarket: {share:.0%}", nl=False, err=True)
+
+    written = write_market(market, out, on_time=show)
+    if is_terminal:
+        click.echo(err=True)
+    say(f"capture: {written['capture']} ({written['messages']:,} messages)")
+    say(f"truth: {written['truth']} ({written['episodes']:,} episodes)")
+    return written
 
 
 def _place(text: str) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -27,3 +28,19 @@ def show_stages(result: dict[str, Any]) -> None:
             table.add_row(Text(stage), f"{spent['wall_s']:.2f}", f"{spent['cpu_s']:.2f}", f"{each_ns:,.0f}")
         screen.print()
         screen.print(table)
+
+
+def show_profile(profile: dict[str, Any], kind: str, of: str, screen: Console) -> None:
+    """What limits a measured run: processor time of each stage by the event or message, and a sentence."""
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column(f"{kind}: stage", overflow="fold")
+    for heading in (f"CPU ns/{of}", "of all", "at work"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, one in profile["stages"].items():
+        at_work = f"{one['wall_share']:.0%}" if one["wall_share"] else ""
+        table.add_row(name, f"{one['cpu_ns']:,.0f}", f"{one['cpu_share']:.0%}", at_work)
+    table.add_row("the run", f"{profile['cpu_ns']:,.0f}", "", "", style="bold")
+    table.add_row("its floor", f"{profile['floor_cpu_ns']:,.0f}", "", "", style="dim")
+    screen.print()
+    screen.print(table)
+    screen.print(f"limited by {profile['limit']}", style="dim", markup=False, highlight=False)

@@ -39,11 +39,11 @@ def give(result: dict[str, Any]) -> None:
     click.echo(json.dumps(result, ensure_ascii=not is_utf8, allow_nan=False))
 
 
-def tell_of_compilation() -> None:
-    """Say why the first run takes longer, if this is one."""
+def tell_of_compilation(kernel: str = "replay_rows") -> None:
+    """Say why the first run takes longer, if this is one; by a kernel that the command needs."""
     from rlx_datapipe.core.compiled import is_cached
 
-    if not is_cached("replay_rows"):
+    if not is_cached(kernel):
         say("compiling the kernels, once after each installation (some ten seconds)")
 
 

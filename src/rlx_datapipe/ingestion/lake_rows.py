@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rlx_datapipe.core.event import FIELDS, Field, Flag, Int64Array, Kind, Side, empty_events
+from rlx_datapipe.core.event import Field, Flag, Int64Array, Kind, Side, empty_events
 from rlx_datapipe.core.feed import Parsed, Reject
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.units import REASONS, scale_many
-from rlx_datapipe.ingestion.lake_kernel import fill_deltas
-from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVEL_NAMES, LEVELS, SCHEMAS, TRADES
+from rlx_datapipe.ingestion.lake_sound import (
+    EARLIEST_NS,
+    LATEST_NS,
+    BoolArray,
+    FloatArray,
+    flags_of,
+    floats,
+    sound_rows,
+    trade_flags,
+)
+from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVEL_NAMES, LEVELS, TRADES
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-
-EARLIEST_NS = int(dt.datetime(2017, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
-LATEST_NS = int(dt.datetime(2100, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
-
-_TIMES = np.array([EARLIEST_NS, LATEST_NS], dtype=np.int64)
 _NEAR_END = 1_024
 _OUTSIDE = "outside 2017 to 2100 when read as nanoseconds since the epoch, UTC"
 _NULL = "no value"
@@ -100,7 +100,7 @@ def rows_to_parsed(table: str, rows: pa.Table, first_row: int, file: str, instru
         DELTAS: _deltas,
         BOOK: _books,
     }
-    if table == DELTAS and (parsed := _sound_deltas(rows, first_row, instrument)) is not None:
+    if (parsed := sound_rows(table, rows, first_row, instrument)) is not None:
         return parsed
     faults = Faults(rows.num_rows)
     events, messages = read[table](rows, first_row, instrument, faults)
@@ -132,24 +132,15 @@ def integers(column: pa.ChunkedArray) -> Int64Array:
     return values
 
 
-def floats(column: pa.ChunkedArray) -> FloatArray:
-    """A double column as float64, nulls as NaN."""
-    filled = pc.fill_null(column, float("nan")) if column.null_count else column
-    values: FloatArray = filled.to_numpy()
-    return values
-
-
 def _trades(rows: pa.Table, first_row: int, instrument: Instrument, faults: Faults) -> tuple[Int64Array, int]:
     times = _times(rows, faults)
     ids = _ids(rows, "id", faults)
     side = rows["side"]
-    sold = _flags(pc.equal(side, "sell"))
-    faults.add(~(sold | _flags(pc.equal(side, "buy"))), "side", "neither 'buy' nor 'sell'")
+    sold = flags_of(pc.equal(side, "sell"))
+    faults.add(~(sold | flags_of(pc.equal(side, "buy"))), "side", "neither 'buy' nor 'sell'")
     price = _scaled(rows, "price", instrument.price_decimals, faults, positive=True)
     quantity = _scaled(rows, "amount", instrument.quantity_decimals, faults, positive=True)
-    # On Binance the recorder listened to aggTrade; elsewhere nothing says so.
-    aggregate = Flag.AGGREGATE if instrument.exchange.upper().startswith("BINANCE") else 0
-    events = _events(Kind.TRADE, times, aggregate)
+    events = _events(Kind.TRADE, times, trade_flags(instrument))
     events[Field.TRADE_ID] = ids
     events[Field.SIDE] = sold
     events[Field.PRICE] = price
@@ -176,30 +167,12 @@ def _deltas(rows: pa.Table, first_row: int, instrument: Instrument, faults: Faul
     return _kept(events, faults.good), len(starts)
 
 
-def _sound_deltas(rows: pa.Table, first_row: int, instrument: Instrument) -> Parsed | None:
-    """Deltas of the usual form, all sound; None where anything is to be looked at one by one."""
-    if any(column.null_count for column in rows.columns) or not pa.types.is_boolean(rows["side_is_bid"].type):
-        return None
-    origin, received, ids, is_bid, prices, sizes = (_view(rows[field.name]) for field in SCHEMAS[DELTAS])
-    events = np.empty((FIELDS, rows.num_rows), dtype=np.int64)
-    decimals = np.array([instrument.price_decimals, instrument.quantity_decimals], dtype=np.int64)
-    messages = fill_deltas(origin, received, ids, is_bid, prices, sizes, decimals, _TIMES, first_row, events)
-    return Parsed(events=events, counts=Counter({DELTAS: messages})) if messages >= 0 else None
-
-
-def _view(column: pa.ChunkedArray) -> Any:
-    """A column as NumPy's, never writeable: some are what Arrow holds, and a kernel is to see one kind."""
-    values = column.to_numpy()
-    values.flags.writeable = False
-    return values
-
-
 def _ask_side(column: pa.ChunkedArray, faults: Faults) -> BoolArray:
     if pa.types.is_boolean(column.type):
-        faults.add(_flags(pc.is_null(column)), "side_is_bid", _NULL)
-        return _flags(pc.invert(column))
-    ask = _flags(pc.equal(column, "ask"))
-    faults.add(~(ask | _flags(pc.equal(column, "bid"))), "side", "neither 'bid' nor 'ask'")
+        faults.add(flags_of(pc.is_null(column)), "side_is_bid", _NULL)
+        return flags_of(pc.invert(column))
+    ask = flags_of(pc.equal(column, "ask"))
+    faults.add(~(ask | flags_of(pc.equal(column, "bid"))), "side", "neither 'bid' nor 'ask'")
     return ask
 
 
@@ -262,7 +235,7 @@ def _times(rows: pa.Table, faults: Faults) -> tuple[Int64Array, Int64Array]:
     origin, received = integers(rows["timestamp"]), integers(rows["receipt_timestamp"])
     for name, values in (("timestamp", origin), ("receipt_timestamp", received)):
         if rows[name].null_count:
-            faults.add(_flags(pc.is_null(rows[name])), name, _NULL)
+            faults.add(flags_of(pc.is_null(rows[name])), name, _NULL)
         faults.add((values < EARLIEST_NS) | (values >= LATEST_NS), name, _OUTSIDE)
     return origin, received
 
@@ -270,14 +243,14 @@ def _times(rows: pa.Table, faults: Faults) -> tuple[Int64Array, Int64Array]:
 def _ids(rows: pa.Table, name: str, faults: Faults) -> Int64Array:
     values = integers(rows[name])
     if rows[name].null_count:
-        faults.add(_flags(pc.is_null(rows[name])), name, _NULL)
+        faults.add(flags_of(pc.is_null(rows[name])), name, _NULL)
     faults.add(values < 0, name, _NEGATIVE)
     return values
 
 
 def _scaled(rows: pa.Table, name: str, decimals: int, faults: Faults, *, positive: bool) -> Int64Array:
     if rows[name].null_count:
-        faults.add(_flags(pc.is_null(rows[name])), name, _NULL)
+        faults.add(flags_of(pc.is_null(rows[name])), name, _NULL)
     values = floats(rows[name])
     scaled, status = scale_many(values, decimals)
     if status.any():
@@ -286,12 +259,6 @@ def _scaled(rows: pa.Table, name: str, decimals: int, faults: Faults, *, positiv
     if positive:
         faults.add(values == 0.0, name, "zero")
     return scaled
-
-
-def _flags(mask: Any) -> BoolArray:
-    """An Arrow mask as NumPy's, null as False."""
-    values: BoolArray = pc.fill_null(mask, False).to_numpy()
-    return values
 
 
 def _events(kind: Kind, times: tuple[Int64Array, Int64Array], flags: int) -> Int64Array:

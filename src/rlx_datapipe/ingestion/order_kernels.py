@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from rlx_datapipe.core.columns import copy_columns
 from rlx_datapipe.core.compiled import helper, kernel
-from rlx_datapipe.core.event import FIELDS, Field, Flag, Int64Array, Kind
+from rlx_datapipe.core.event import Field, Flag, Int64Array, Kind
 
 
 class Clock(IntEnum):
@@ -138,7 +139,5 @@ def _goes_first(a: Int64Array, i: int, b: Int64Array, j: int, a_is_first: bool) 
 @helper
 def copy_rows(a: Int64Array, start: int, stop: int, out: Int64Array, done: int) -> int:
     """Copy columns ``start`` to ``stop`` of ``a`` to column ``done`` of ``out`` and on; the column behind."""
-    for field in range(FIELDS):
-        for i in range(stop - start):
-            out[field, done + i] = a[field, start + i]
+    copy_columns(a, start, stop, out, done)
     return done + stop - start

@@ -15,6 +15,7 @@ from rlx_datapipe.capture.limits import RecorderLimits
 from rlx_datapipe.capture.live import LiveCapture
 from rlx_datapipe.capture.progress import Progress
 from rlx_datapipe.capture.recording import SegmentRecorder
+from rlx_datapipe.capture.regime import Special
 from rlx_datapipe.capture.settings import CaptureSettings
 from rlx_datapipe.capture.streams import Plan
 from rlx_datapipe.capture.streams import plan as plan_streams
@@ -37,6 +38,7 @@ def capture(
     settings: CaptureSettings | None = None,
     limits: RecorderLimits | None = None,
     keys: KeyRing | None = None,
+    calendar: Sequence[Special] = (),
     duration_s: float | None = None,
     on_progress: OnProgress = lambda progress, disk_bytes: None,
     on_told: Callable[[str, dict[str, object]], None] = lambda kind, facts: None,
@@ -66,7 +68,7 @@ def capture(
     )
     require_network()
     head = CaptureHead(venue=venue, symbols=plan.symbols, streams=plan.streams)
-    recorder = SegmentRecorder(out, head, keys=keys, limits=limits)
+    recorder = SegmentRecorder(out, head, keys=keys, limits=limits, calendar=calendar)
     live = LiveCapture(plan, recorder, settings, resumed=_last_ids(out, recorder.last_ids), on_told=on_told)
     stopped_by = asyncio.run(_run(live, out, duration_s, on_progress))
     return _summary(plan, out, live.progress(), stopped_by, recorder)
@@ -138,6 +140,7 @@ def _summary(
         "disk": {
             "state": status.state,
             "lost_records": status.lost_records,
+            "safe_after_ms": status.safe_after_ms,
             "problem": status.sealing_problem,
         },
     }

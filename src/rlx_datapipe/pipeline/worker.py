@@ -11,7 +11,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
-from rlx_datapipe.core.memory import peak_bytes
+from rlx_datapipe.core.memory import keep_freed_memory, peak_bytes
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.job import (
     Begins,
@@ -40,6 +40,7 @@ def main() -> None:
     """Write the chain that stands on the standard input; arguments: our pipe, the feed or -1, the parent."""
     telling, feed, parent = (int(argument) for argument in sys.argv[-3:])
     _die_with(parent)
+    keep_freed_memory()
     job = decode_job(sys.stdin.buffer.readline())
     threading.Thread(target=_hold_leash, daemon=True).start()
     stopped = threading.Event()

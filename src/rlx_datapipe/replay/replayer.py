@@ -17,7 +17,6 @@ from rlx_datapipe.core.state import State
 from rlx_datapipe.replay.control import (
     CONFIGURED,
     COUNTERS,
-    DROPPED,
     NO_LIMIT,
     NOTE_WORDS,
     WORDS,
@@ -28,6 +27,7 @@ from rlx_datapipe.replay.control import (
     new_control,
 )
 from rlx_datapipe.replay.groups import close_odd_state, follows_snapshot, publish_best, write_note
+from rlx_datapipe.replay.kept import count_kept, keep_rows
 from rlx_datapipe.replay.kernel import publish_row, replay_rows, take_sample
 from rlx_datapipe.replay.records import counted_records, note_records, skew_record
 from rlx_datapipe.replay.snapshots import Statement, drift_record, initialise, resynchronise
@@ -292,9 +292,9 @@ class EventReplayer:
     def _stretch(self, first: int, events: Int64Array, best: Int64Array, flags: Int64Array) -> Replayed:
         """Hand over what has gathered, without dropped rows; closes the epoch if it is due."""
         control = self.control
-        kept = flags != DROPPED
-        if not kept.all():
-            events, best, flags = events[:, kept], best[:, kept], flags[kept]
+        kept = count_kept(flags)
+        if kept < len(flags):
+            events, best, flags = _without_dropped(events, best, flags, kept)
         lag_ns = events[Field.RECEIVED_TIME] - events[Field.ORIGIN_TIME]
         self._skewed += int(np.count_nonzero(lag_ns < 0))
         self._least_lag_ns = min(self._least_lag_ns, int(lag_ns.min(initial=0)))
@@ -348,6 +348,16 @@ class EventReplayer:
             from_time=int(control[Word.INVALID_SINCE_TIME]),
             to_time=int(control[Word.LAST_TIME]),
         )
+
+
+def _without_dropped(
+    events: Int64Array, best: Int64Array, flags: Int64Array, kept: int
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """The columns that are events, ``kept`` in number."""
+    rows = np.empty((len(events), kept), dtype=np.int64), np.empty((4, kept), dtype=np.int64)
+    rows_flags = np.empty(kept, dtype=np.int64)
+    keep_rows(events, best, flags, *rows, rows_flags)
+    return *rows, rows_flags
 
 
 def _unprovable(rule: SequenceRule) -> Quality:

@@ -10,28 +10,29 @@ import pyarrow as pa
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, Quote
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Keyframe, Quality, Replayed
-from rlx_datapipe.core.schema import BOOKS, EVENTS, FLOAT_MEASURES, KEYFRAMES, MEASURES, QUALITY, QUOTES
+from rlx_datapipe.core.schema import BOOKS, FLOAT_MEASURES, KEYFRAMES, MEASURES, QUALITY, QUOTES
 from rlx_datapipe.core.units import to_decimal
-from rlx_datapipe.store.columns import nullable, to_decimals, to_ladder
+from rlx_datapipe.store.columns import coded, nullable, to_decimals, to_ladder, written_schema
 
+_EVENTS = written_schema("events")
 _TYPES = pa.array([kind.name for kind in Kind])
 _SIDES = pa.array(["bid", "ask", "buy", "sell"])
 
 
 def event_rows(replayed: Replayed, instrument: Instrument) -> pa.Table:
-    """Rows of ``events``."""
+    """Rows of ``events``, in its `written_schema`."""
     events, best = replayed.events, replayed.best
     count = events.shape[1]
     price, quantity = instrument.price_decimals, instrument.quantity_decimals
     side = events[Field.SIDE] + 2 * (events[Field.KIND] == Kind.TRADE)
     columns = [
         pa.array(np.arange(replayed.first_event_id, replayed.first_event_id + count)),
-        _named(_TYPES, events[Field.KIND]),
+        coded(_TYPES, events[Field.KIND]),
         pa.array(events[Field.ORIGIN_TIME]),
         pa.array(events[Field.RECEIVED_TIME]),
         nullable(events[Field.UPDATE_ID]),
         nullable(events[Field.TRADE_ID]),
-        _named(_SIDES, np.where(events[Field.SIDE] == NONE, NONE, side)),
+        coded(_SIDES, np.where(events[Field.SIDE] == NONE, NONE, side)),
         to_decimals(events[Field.PRICE], price),
         to_decimals(events[Field.QUANTITY], quantity),
         to_decimals(best[0], price),
@@ -40,11 +41,7 @@ def event_rows(replayed: Replayed, instrument: Instrument) -> pa.Table:
         to_decimals(best[3], quantity),
         pa.array(replayed.flags.astype(np.int32)),
     ]
-    return pa.Table.from_arrays(columns, schema=EVENTS)
-
-
-def _named(names: pa.Array, indices: Int64Array) -> pa.Array:
-    return names.take(nullable(indices))
+    return pa.Table.from_arrays(columns, schema=_EVENTS)
 
 
 def book_rows(replayed: Replayed, instrument: Instrument) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Scaled int64 columns to Arrow decimal128(38,18) columns and back, exactly."""
+"""Columns of tables: scaled int64 to Arrow decimal128(38,18) and back, exactly; texts by number."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import pyarrow as pa
 from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Int64Array
-from rlx_datapipe.core.schema import DECIMALS, PRICE
+from rlx_datapipe.core.schema import DECIMALS, PRICE, SCHEMAS
 from rlx_datapipe.core.units import POWERS
+
+_CODES = pa.dictionary(pa.int32(), pa.string())
+_CODED = {"events": ("event_type", "side")}
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -123,3 +126,56 @@ def nullable(values: Int64Array) -> pa.Array:
     """Integers as an Arrow int64 column; NONE becomes null."""
     missing = values == NONE
     return pa.array(values, mask=missing) if missing.any() else pa.array(values)
+
+
+def written_schema(table: str) -> pa.Schema:
+    """Schema of a table's rows on their way to the file: texts of few kinds are numbers and a dictionary.
+
+    In the file, and for its readers, they are texts.
+    """
+    coded = _CODED.get(table, ())
+    return pa.schema([field.with_type(_CODES) if field.name in coded else field for field in SCHEMAS[table]])
+
+
+def as_written(rows: pa.Table, table: str) -> pa.Table:
+    """Rows of a table, texts as texts, in its `written_schema`."""
+    schema = written_schema(table)
+    columns = [
+        rows[field.name].combine_chunks().dictionary_encode().cast(_CODES)
+        if field.type == _CODES
+        else rows[field.name]
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def coded(names: pa.Array, numbers: Int64Array) -> pa.Array:
+    """Texts by their number among ``names``, int64 (n,), as `written_schema` has them; NONE becomes null."""
+    codes, missing = numbers.astype(np.int32), numbers == NONE
+    indices = pa.array(codes, mask=missing) if missing.any() else pa.array(codes)
+    return pa.DictionaryArray.from_arrays(indices, names, safe=False)
+
+
+@kernel
+def spell(codes, starts, letters, lengths, out):  # type: ignore[no-untyped-def]
+    """Write texts by their numbers one behind the other; how many bytes they have.
+
+    Parameters
+    ----------
+    codes
+        int32 (n,): which text, below 0 for an empty one.
+    starts, letters
+        int32 (k + 1,) and uint8: where each text starts in the letters, and the last one ends.
+    lengths, out
+        int32 (n,) and uint8, filled.
+    """
+    done = 0
+    for i in range(codes.shape[0]):
+        code = codes[i]
+        lengths[i] = 0
+        if code >= 0:
+            start, lengths[i] = starts[code], starts[code + 1] - starts[code]
+            for j in range(lengths[i]):
+                out[done + j] = letters[start + j]
+            done += lengths[i]
+    return done

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
+from rlx_datapipe.store.columns import spell
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -89,6 +91,8 @@ def combine(digests: Mapping[str, str]) -> str:
 
 
 def _run_count(kind: pa.DataType) -> int:
+    if pa.types.is_dictionary(kind):
+        return _run_count(kind.value_type)
     if pa.types.is_string(kind):
         return 3
     if pa.types.is_list(kind):
@@ -105,7 +109,9 @@ def _parts(array: pa.Array) -> Iterator[Bytes]:
             yield from _parts(pc.struct_field(array, [i]))
         return
     yield _validity(array)
-    if pa.types.is_string(kind):
+    if pa.types.is_dictionary(kind):
+        yield from _coded_parts(array)
+    elif pa.types.is_string(kind):
         yield from _text_parts(pc.fill_null(array, "") if array.null_count else array)
     elif pa.types.is_list(kind):
         lengths = pc.fill_null(pc.list_value_length(array), 0)
@@ -120,6 +126,19 @@ def _validity(array: pa.Array) -> Bytes:
         told: Bytes = array.is_valid().to_numpy(zero_copy_only=False).view(np.uint8)
         return told
     return _VALID[: len(array)] if len(array) <= len(_VALID) else np.ones(len(array), dtype=np.uint8)
+
+
+def _coded_parts(array: pa.DictionaryArray) -> Iterator[Bytes]:
+    """Lengths and letters of texts that come by number: the same as of the texts themselves."""
+    names, indices = array.dictionary, array.indices
+    codes = (pc.fill_null(indices, -1) if indices.null_count else indices).to_numpy()
+    starts = np.frombuffer(names.buffers()[1], dtype=np.int32)[names.offset : names.offset + len(names) + 1]
+    letters = np.frombuffer(names.buffers()[2], dtype=np.uint8)
+    lengths = np.empty(len(codes), dtype=np.int32)
+    out = np.empty(len(codes) * int(np.diff(starts).max(initial=0)), dtype=np.uint8)
+    done = int(spell(codes, starts, letters, lengths, out))
+    yield lengths.view(np.uint8)
+    yield out[:done]
 
 
 def _text_parts(array: pa.Array) -> Iterator[Bytes]:

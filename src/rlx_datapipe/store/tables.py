@@ -19,6 +19,7 @@ from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.schema import PARTITION, SCHEMAS, TABLES, stored_schema
+from rlx_datapipe.store.columns import written_schema
 from rlx_datapipe.store.files import FileRecord, file_digest
 from rlx_datapipe.store.layout import MANIFEST, epoch_name, partition_folder, table_folder
 from rlx_datapipe.store.log import AddedFile, TableLog, Transaction, canonical, commit_actions, log_damaged
@@ -76,7 +77,7 @@ class ChainTable:
         path = self._folder / self._name(day, epoch)
         self._part = PartFile(
             path,
-            SCHEMAS[self.table],
+            written_schema(self.table),
             ROW_GROUP_ROWS[self.table],
             adopt=epoch <= self.committed,
             pool=self._pool,

@@ -63,9 +63,9 @@ def wrong_books(venue: str, found: list[Followed]) -> list[int]:
 def test_whenever_a_client_joins_its_book_is_the_recordings_own_at_every_update(
     venue: str, limit: int
 ) -> None:
-    found = followed_by_several(venue, 4.0, limit)
+    found = followed_by_several(venue, 2.0, limit)
     assert len({followed.snapshot["lastUpdateId"] for followed in found}) >= 3
-    assert min(len(followed.books) for followed in found) >= 5
+    assert min(len(followed.books) for followed in found) >= 1
     assert wrong_books(venue, found) == []
 
 
@@ -122,7 +122,7 @@ def test_a_snapshot_one_message_early_or_late_is_noticed(
     venue: str, planted: type[ServedBook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.simulation.exchange.stage.ServedBook", planted)
-    true, found = recorded_books(venue), followed_by_several(venue, 4.0, 1000)
+    true, found = recorded_books(venue), followed_by_several(venue, 2.0, 1000)
     assert any(snapshot_is_wrong(followed, true) for followed in found)
     if venue == "binance-spot" and planted is OneMessageEarly:
         # Elsewhere the rule applies that message again, which mends it.
@@ -131,7 +131,7 @@ def test_a_snapshot_one_message_early_or_late_is_noticed(
 
 @pytest.mark.parametrize("venue", VENUES)
 def test_the_snapshot_itself_is_the_recordings_book_at_its_id(venue: str) -> None:
-    true, found = recorded_books(venue), followed_by_several(venue, 4.0, 1000)
+    true, found = recorded_books(venue), followed_by_several(venue, 2.0, 1000)
     assert not any(snapshot_is_wrong(followed, true) for followed in found)
 
 

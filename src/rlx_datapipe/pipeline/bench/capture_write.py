@@ -118,7 +118,7 @@ def _keys() -> tuple[KeyRing | None, str]:
 
 
 def _head() -> CaptureHead:
-    return CaptureHead(venue="BENCH", symbols=("BENCH",), streams=())
+    return CaptureHead(venue="binance-spot", symbols=("BTCUSDT",), streams=())
 
 
 def _plain(arrivals: Sequence[Arrival], path: Path) -> None:

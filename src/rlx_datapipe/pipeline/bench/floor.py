@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 import zstandard
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.schema import SCHEMAS, TABLES
+from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.lake_open import open_lake
 from rlx_datapipe.ingestion.sources import LAKE, Source
 from rlx_datapipe.pipeline.bench.figure import cores
+from rlx_datapipe.store.columns import as_written
 from rlx_datapipe.store.files import sync
 from rlx_datapipe.store.parts import ROW_GROUP_ROWS, writer
 from rlx_datapipe.store.tables import data_files, read_file
@@ -145,7 +146,7 @@ def _writing(dataset: Path, folder: Path) -> Iterator[tuple[list[Task], list[Pat
     held_bytes = 0
     for table in TABLES:
         for file in data_files(dataset, table):
-            rows = read_file(table, file.path)
+            rows = as_written(read_file(table, file.path), table)
             for start in range(0, rows.num_rows, ROW_GROUP_ROWS[table]):
                 path = folder / f"{table}-{len(paths)}.parquet"
                 part = rows.slice(start, ROW_GROUP_ROWS[table])
@@ -160,5 +161,5 @@ def _writing(dataset: Path, folder: Path) -> Iterator[tuple[list[Task], list[Pat
 
 
 def _write_group(path: Path, rows: pa.Table, table: str) -> None:
-    with writer(path, SCHEMAS[table]) as file:
+    with writer(path, rows.schema) as file:
         file.write_table(rows, row_group_size=ROW_GROUP_ROWS[table])

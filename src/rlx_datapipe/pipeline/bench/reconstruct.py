@@ -10,6 +10,7 @@ from rlx_datapipe.ingestion.sources import LAKE
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, middle
 from rlx_datapipe.pipeline.bench.floor import measure_floor
+from rlx_datapipe.pipeline.bench.profile import profile
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 
 ROWS = 2_000_000
@@ -56,7 +57,8 @@ def _measure(bench: Workbench, path: Path) -> tuple[str, dict[str, Any]]:
     pairs = list(zip(runs, floors, strict=True))
     walls = sorted(run["wall_s"] for run in runs)
     typical = next(run for run in runs if run["wall_s"] == walls[len(walls) // 2])
-    return "archive" if source.format == LAKE else "capture", {
+    kind = "archive" if source.format == LAKE else "capture"
+    return kind, {
         "events": typical["events"],
         "messages": typical["messages"],
         "events_per_second": middle(run["events"] / run["wall_s"] for run in runs),
@@ -66,6 +68,7 @@ def _measure(bench: Workbench, path: Path) -> tuple[str, dict[str, Any]]:
         "ratio_to_floor_cpu": middle(floor.cpu_s / run["cpu_s"] for run, floor in pairs),
         "peak_rss_bytes": max(run["peak_rss_bytes"] for run in runs),
         "stages": typical["stages"],
+        "profile": profile(runs, floors, "events" if kind == "archive" else "messages"),
         "wall_seconds": walls,
         "floor": {
             "threads": floors[0].threads,

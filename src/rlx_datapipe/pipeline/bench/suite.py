@@ -52,6 +52,9 @@ BENCHMARKS = {
     "claims": Benchmark(
         "claims", "research assumptions, by ablation", ("seed", "repeats", "folder", "report"), quick=False
     ),
+    "capture": Benchmark(
+        "capture", "a live capture at 20,000 messages a second", ("messages", "folder"), quick=False
+    ),
     "capture_write": Benchmark(
         "capture_write",
         "a live capture, from the receiver to the disk",

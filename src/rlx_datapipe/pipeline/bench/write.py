@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.replayed import Replayed
-from rlx_datapipe.core.schema import EVENTS
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion
 from rlx_datapipe.ingestion.sources import Source
@@ -73,7 +72,7 @@ def _parquet(bench: Workbench, rows: pa.Table) -> Figure:
 
     def write() -> None:
         path.unlink(missing_ok=True)
-        part = PartFile(path, EVENTS, ROW_GROUP_ROWS["events"])
+        part = PartFile(path, rows.schema, ROW_GROUP_ROWS["events"])
         for start in range(0, rows.num_rows, step):
             rest = part.append(rows.slice(start, step))
             while rest.num_rows:

@@ -32,12 +32,15 @@ class Listing:
     """One symbol of one market: what is known of it, and its book.
 
     ``depth`` is the channel that moves the book: the first one of whole depth updates that was seen.
+    ``asked`` and ``answered`` count the depth requests that have come, and those that a snapshot was sent to.
     """
 
     rules: MarketRules
     instrument: Instrument
     book: BookSource
     depth: Channel | None = None
+    asked: int = 0
+    answered: int = 0
 
     @property
     def symbol(self) -> str:

@@ -18,6 +18,7 @@ _SLICE = 256
 """Messages played before what they made is written, and others get their turn."""
 _SLEEP_MAX_S = 0.5
 _IDLE_S = 0.001
+_GRACE_PARTS = 5
 _MICRO_DIGITS = 16
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*(\d+)')
 
@@ -43,15 +44,18 @@ class Feed:
         self._at = 0
         self._began_s = 0.0
         self._began_ns = 0
+        self._graced: set[Listing] = set()
+        self._answered = 0
 
     def forget_routes(self) -> None:
         """Look up anew who gets what: subscriptions have changed."""
-        for channel in self._floor.channels.values():
+        # A copy: the reader may meet a new channel meanwhile.
+        for channel in tuple(self._floor.channels.values()):
             channel.routes = None
 
     def subscribed(self) -> int:
-        """Connections that have subscribed to anything."""
-        return sum(bool(session.subscriptions) for session in self.sessions)
+        """Connections that have subscribed to a stream: some clients begin with a path that names none."""
+        return sum(any("@" in name for name in session.subscriptions) for session in self.sessions)
 
     def upcoming(self, listing: Listing, count: int) -> list[bytes]:
         """Depth messages of a symbol that come next, up to a number, as far as has been read ahead."""
@@ -99,6 +103,7 @@ class Feed:
             await asyncio.sleep(0)
             if not speed:
                 await self._wait_for_slow()
+                await self._wait_for_snapshots()
 
     def _play_some(self, stop: int) -> None:
         """Play the next messages up to one: each moves its book when it is sent, not before."""
@@ -157,6 +162,20 @@ class Feed:
             except OSError:
                 # It has gone while it was waited for.
                 continue
+
+    async def _wait_for_snapshots(self) -> None:
+        """At full speed, let a snapshot be asked for, and arrive, where it belongs in the stream."""
+        grace_s = self._options.grace_s
+        for listing in self._floor.listings.values():
+            if listing.depth is not None and listing.depth.routes and listing not in self._graced:
+                self._graced.add(listing)
+                until_s = asyncio.get_running_loop().time() + grace_s
+                while not listing.asked and asyncio.get_running_loop().time() < until_s:
+                    await asyncio.sleep(_IDLE_S)
+        answered = sum(listing.answered for listing in self._floor.listings.values())
+        if answered > self._answered:
+            self._answered = answered
+            await asyncio.sleep(grace_s / _GRACE_PARTS)
 
     def _release(self) -> None:
         for session in tuple(self.sessions):

@@ -29,6 +29,10 @@ class ExchangeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     join_wait_s
         How long a futures depth request waits for a depth message to be sent: whoever subscribed before then
         holds the one that the snapshot must join, by the published rule.
+    grace_s
+        How long time stands still, at full speed, after the first depth message of a symbol, for whoever
+        follows its book to ask for a snapshot; and for a fifth of that when one was sent, so that it arrives
+        in its place. Else it would be minutes of the market late.
     slow_bytes_max
         Unsent bytes at which a slow client is cut off.
     slow_s
@@ -47,6 +51,7 @@ class ExchangeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     snapshots: Literal["book", "recorded"] = "book"
     book_wait_s: float = 10.0
     join_wait_s: float = 0.25
+    grace_s: float = 0.5
     slow_bytes_max: int = 64 << 20
     slow_s: float = 60.0
     ping_s: float | None = None

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
@@ -99,8 +100,22 @@ class Rest:
         except _RefusedError as refused:
             answer = {"code": refused.code, "msg": refused.message}
             body = json.dumps(answer, separators=(",", ":")).encode()
-            return _response(refused.status, body, weights.look(now_s), refused.retry_after_s)
-        return _response(200, body, weights.look(now_s), 0)
+            return self._response(refused.status, body, weights.look(now_s), refused.retry_after_s)
+        return self._response(200, body, weights.look(now_s))
+
+    def _response(self, status: int, body: bytes, weight: int, retry_after_s: int = 0) -> Response:
+        headers = Headers()
+        # Clients take the time of their weights from it, so it is the exchange's, not this machine's.
+        headers["Date"] = formatdate(self._playhead.time_ms / 1000, usegmt=True)
+        headers["Content-Type"] = "application/json;charset=UTF-8"
+        headers["Content-Length"] = str(len(body))
+        headers["Connection"] = "close"
+        headers["X-MBX-USED-WEIGHT"] = str(weight)
+        headers["X-MBX-USED-WEIGHT-1M"] = str(weight)
+        if retry_after_s:
+            headers["Retry-After"] = str(retry_after_s)
+        reason = "I'm a teapot" if status == 418 else HTTPStatus(status).phrase
+        return Response(status, reason, headers, body)
 
     async def _body(
         self, rules: MarketRules, call: str, query: dict[str, str], limit: int, client: str
@@ -123,7 +138,10 @@ class Rest:
                 self._banned_until[client] = until_s, status
                 self._truth.tell(name, request=self._requests, position=playhead.played)
                 raise _too_much(rules, status, retry_after_s)
-        return await self._depth(listing, limit, met)
+        listing.asked += 1
+        body = await self._depth(listing, limit, met)
+        listing.answered += 1
+        return body
 
     async def _depth(self, listing: Listing, limit: int, met: list[str]) -> bytes:
         """The snapshot: the recording's own, the book at this moment, or one that a fault has moved."""
@@ -214,16 +232,3 @@ def _too_much(rules: MarketRules, status: int, retry_after_s: int) -> _RefusedEr
     else:
         message = "Way too much request weight used; IP banned. Please use WebSocket Streams to avoid bans."
     return _RefusedError(status, -1003, message, retry_after_s)
-
-
-def _response(status: int, body: bytes, weight: int, retry_after_s: int) -> Response:
-    headers = Headers()
-    headers["Content-Type"] = "application/json;charset=UTF-8"
-    headers["Content-Length"] = str(len(body))
-    headers["Connection"] = "close"
-    headers["X-MBX-USED-WEIGHT"] = str(weight)
-    headers["X-MBX-USED-WEIGHT-1M"] = str(weight)
-    if retry_after_s:
-        headers["Retry-After"] = str(retry_after_s)
-    reason = "I'm a teapot" if status == 418 else HTTPStatus(status).phrase
-    return Response(status, reason, headers, body)

@@ -55,7 +55,7 @@ class QuoteStuffing(_Episode, frozen=True, tag="quote_stuffing"):
 
 
 class MomentumIgnition(_Episode, frozen=True, tag="momentum_ignition"):
-    """A burst of market orders of one side that moves the price; as many of the other unwind it later."""
+    """A burst of market orders of one side that moves the price; as many of the other unwind it."""
 
     orders: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
     burst_ms: Milliseconds = 400
@@ -65,15 +65,18 @@ class MomentumIgnition(_Episode, frozen=True, tag="momentum_ignition"):
 
 
 class Iceberg(_Episode, frozen=True, tag="iceberg"):
-    """One order that shows a part of its size and refills it from a hidden rest each time that it is filled.
+    """One order that shows a part of its size, and refills it from a hidden rest when that is filled.
 
-    A refill loses its place in the queue. What is left after ``duration_ms`` is withdrawn.
+    A refill loses its place in the queue. Every ``follow_ms`` an order that the price has moved away from is
+    withdrawn, and what is left of it placed anew, as a new order (0: it stays where it is). The rest goes
+    after ``duration_ms``.
     """
 
     duration_ms: Milliseconds = 30_000
     size: str = "20"
     shown: str = "0.5"
     offset_ticks: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    follow_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 1_000
 
 
 Episode = Spoofing | Layering | QuoteStuffing | MomentumIgnition | Iceberg

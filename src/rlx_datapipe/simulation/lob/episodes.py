@@ -21,7 +21,7 @@ from rlx_datapipe.simulation.lob.episode_kinds import (
 )
 from rlx_datapipe.simulation.lob.parameters import MarketParameters
 from rlx_datapipe.simulation.lob.steps import lots
-from rlx_datapipe.simulation.lob.traders import PLACE_ORDER, PLACE_SHY, SCRIPT_COLUMNS, TAKE, WITHDRAW
+from rlx_datapipe.simulation.lob.traders import FOLLOW, PLACE_ORDER, PLACE_SHY, SCRIPT_COLUMNS, TAKE, WITHDRAW
 
 HANDLES_EACH = 32
 """Orders that one episode can hold at a time."""
@@ -187,8 +187,10 @@ def _ignite(episode: MomentumIgnition, side: int, sizes: dict[str, int], _: floa
 
 def _freeze(episode: Iceberg, side: int, sizes: dict[str, int], _: float) -> list[Deed]:
     hidden = sizes["size"] - sizes["shown"]
+    follows = range(episode.follow_ms, episode.duration_ms, episode.follow_ms) if episode.follow_ms else ()
     return [
         (0, PLACE_ORDER, 0, side, episode.offset_ticks, sizes["shown"], hidden),
+        *((at_ms * NS_PER_MS, FOLLOW, 0, side, episode.offset_ticks, 0, 0) for at_ms in follows),
         (episode.duration_ms * NS_PER_MS, WITHDRAW, 0, side, 0, 0, 0),
     ]
 

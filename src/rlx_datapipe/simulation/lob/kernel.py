@@ -45,13 +45,13 @@ from rlx_datapipe.simulation.lob.traders import (
 )
 
 REACHED, FULL, DRY, WAITING, OVERFLOW = range(5)
-"""Why `run` came back: its horizon, no room for rows, no draws, no arrivals, no room for orders."""
+"""Why `run_market` came back: its horizon, no room for rows, no draws, no arrivals, no room for orders."""
 ROWS_MARGIN: Final = 2 * FILLS_MAX + CANCELS_MAX + 2 * EXPIRED_MAX + 8
 """Rows that one event may tell at most."""
 
 
 @kernel
-def run(
+def run_market(
     head: Int64Array,
     levels: Int64Array,
     bits: Int64Array,

@@ -19,7 +19,7 @@ from rlx_datapipe.simulation.lob.kernel import (
     WAITING,
     ladder,
     open_book,
-    run,
+    run_market,
 )
 from rlx_datapipe.simulation.lob.layout import ARRIVAL_AT, CURSOR, ROWS, SCRIPT_AT, empty_book
 from rlx_datapipe.simulation.lob.parameters import MarketParameters
@@ -95,7 +95,7 @@ class LobMarket:
         head = book.head
         reason = -1
         while reason != REACHED:
-            reason = run(
+            reason = run_market(
                 *book,
                 self._laws,
                 self._marks.pool,

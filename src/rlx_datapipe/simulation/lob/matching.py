@@ -168,4 +168,8 @@ def submit(
         if left <= 0 or head[BEST + other] <= -key:
             head[NEXT_ORDER] += 1
             return NOBODY
-    return rest(head, levels, bits, orders, live, rows, side, key, left, hidden, owner, is_shy)
+    at = rest(head, levels, bits, orders, live, rows, side, key, left, hidden, owner, is_shy)
+    if at != NOBODY:
+        # What was taken at once was a part of the first showing; the others are whole.
+        orders[at, SHOWN] = lots
+    return at

@@ -222,7 +222,6 @@ class MarketParameters(_Table, frozen=True):
                 seed=self.seed,
                 depth_interval_ms=self.depth_interval_ms,
                 mid_price=self.mid_price,
-                typical_size=self.sizes.limit_least,
                 snapshot_levels=self.snapshot_levels,
                 snapshot_after_ms=min(self.snapshot_after_ms, 1_000 * self.duration_s),
                 snapshot_every_s=self.snapshot_every_s or None,

@@ -15,15 +15,18 @@ from rlx_datapipe.simulation.lob.layout import (
     EDGE,
     EPISODE,
     FIRST,
+    HIDDEN,
     ID,
     KEY,
     LAST,
+    LEFT,
     NEXT_ORDER,
     NO_LIMIT,
     NOBODY,
     ORDERS,
     OWNER,
     RING,
+    SHOWN,
     SLOTS,
     TAKER,
     Action,
@@ -49,7 +52,7 @@ LAWS = 12
 # Columns of a script: what is planted, when.
 AT, DEED, HANDLE, SIDE, OFFSET, SIZE, REST, NUMBER = range(8)
 SCRIPT_COLUMNS = 8
-PLACE_ORDER, PLACE_SHY, WITHDRAW, TAKE = range(4)
+PLACE_ORDER, PLACE_SHY, WITHDRAW, TAKE, FOLLOW = range(5)
 
 _CANCEL, _UNFILLED, _VOID, _EXPIRE = (
     int(Action.CANCEL),
@@ -215,16 +218,34 @@ def act_out(
     """One line of a script is acted out; ``handles`` (place, number) are orders that were planted."""
     deed, side = script[line, DEED], script[line, SIDE]
     handle = script[line, HANDLE]
+    key = head[BEST + side] + script[line, OFFSET]
+    key = min(key, -1) if side == 0 else key
+    lots, hidden = script[line, SIZE], script[line, REST]
     head[EPISODE] = script[line, NUMBER]
     if deed == TAKE:
-        buy_or_sell(head, levels, bits, orders, live, rows, side, script[line, SIZE])
-    elif deed == WITHDRAW:
-        at = handles[handle, 0]
-        if at != NOBODY and orders[at, ID] == handles[handle, 1]:
-            withdraw(head, levels, bits, orders, live, rows, side, at, _CANCEL)
-        handles[handle, 0] = NOBODY
-    else:
+        buy_or_sell(head, levels, bits, orders, live, rows, side, lots)
+        head[EPISODE] = NOBODY
+        return
+    at = handles[handle, 0]
+    is_there = at != NOBODY and orders[at, ID] == handles[handle, 1]
+    if deed == FOLLOW and is_there and orders[at, KEY] != key:
+        shown = orders[at, SHOWN]
+        lots, hidden = orders[at, LEFT], orders[at, HIDDEN]
+        withdraw(head, levels, bits, orders, live, rows, side, at, _CANCEL)
+        # Its own order may have been the best price; where it goes is told by those of the others.
         key = head[BEST + side] + script[line, OFFSET]
+        key = min(key, -1) if side == 0 else key
+        at = submit(
+            head, levels, bits, orders, live, rows, side, key, lots, hidden, script[line, NUMBER], 0, KEEP
+        )
+        if at != NOBODY:
+            orders[at, SHOWN] = shown
+    elif deed == WITHDRAW:
+        if is_there:
+            withdraw(head, levels, bits, orders, live, rows, side, at, _CANCEL)
+        at = NOBODY
+    elif deed in (PLACE_ORDER, PLACE_SHY):
+        is_shy = 1 if deed == PLACE_SHY else 0
         at = submit(
             head,
             levels,
@@ -233,13 +254,14 @@ def act_out(
             live,
             rows,
             side,
-            min(key, -1) if side == 0 else key,
-            script[line, SIZE],
-            script[line, REST],
+            key,
+            lots,
+            hidden,
             script[line, NUMBER],
-            1 if deed == PLACE_SHY else 0,
+            is_shy,
             KEEP,
         )
+    if deed != FOLLOW or is_there:
         handles[handle, 0] = at
         handles[handle, 1] = orders[at, ID] if at != NOBODY else NOBODY
     head[EPISODE] = NOBODY
