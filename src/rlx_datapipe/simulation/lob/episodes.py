@@ -28,6 +28,8 @@ HANDLES_EACH = 32
 _EPISODES_AT_A_TIME = 4_096
 HANDLES = HANDLES_EACH * _EPISODES_AT_A_TIME
 
+_SIZES = ("size", "real_size", "shown")
+
 Deed = tuple[int, int, int, int, int, int, int]
 """Time from the beginning in ns, deed, handle, side, offset in ticks, lots, hidden lots."""
 
@@ -101,8 +103,9 @@ class Script:
         self._planted, self._wire, self._rate_per_s = planted, wire, rate_per_s
         self._next = 0
         self._ahead = np.zeros((0, SCRIPT_COLUMNS), np.int64)
-        for one in planted[:_EPISODES_AT_A_TIME]:
-            _sizes(one.episode, wire)
+        # Sizes are checked now, each spelling once, not when the market has come to them.
+        for episode in {_spellings(one.episode): one.episode for one in planted}.values():
+            _sizes(episode, wire)
 
     def before(self, horizon_ns: int) -> Int64Array:
         """The deeds before a time that have not been given yet, shape (n, SCRIPT_COLUMNS)."""
@@ -127,9 +130,13 @@ class Script:
         return lines[np.argsort(lines[:, 0], kind="stable")]
 
 
+def _spellings(episode: Episode) -> tuple[str, ...]:
+    return type(episode).__name__, *(str(getattr(episode, name, "")) for name in _SIZES)
+
+
 def _sizes(episode: Episode, wire: Wire) -> dict[str, int]:
     """All sizes of an episode in lots, by name."""
-    names = [name for name in ("size", "real_size", "shown") if hasattr(episode, name)]
+    names = [name for name in _SIZES if hasattr(episode, name)]
     found = {name: lots(f"{name} of an episode", getattr(episode, name), wire) for name in names}
     if found.get("shown", 0) > found["size"]:
         raise OptionError("an iceberg order can't show more than its size", found=episode.shown)  # type: ignore[union-attr]
