@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.simulation.lob.episode_kinds import KINDS
 from rlx_datapipe.simulation.lob.hawkes import Float64Array
 from rlx_datapipe.simulation.lob.layout import Column
 from rlx_datapipe.simulation.lob.market import LobMarket
@@ -80,9 +81,7 @@ def drawing(rows: Int64Array, market: LobMarket) -> str:
 def _shade(market: LobMarket, x: Callable[[float], float]) -> str:
     parts = []
     for planted in market.planted:
-        name = next(
-            name for name in _COLOURS if name.replace("_", "") == type(planted.episode).__name__.lower()
-        )
+        name = next(name for name, kind in KINDS.items() if isinstance(planted.episode, kind))
         begin, end = x(planted.start_ns), x(min(planted.end_ns, market.parameters.end_ns))
         parts.append(
             f'<rect x="{begin:.1f}" y="{PRICE_TOP - 8}" width="{end - begin:.1f}" '

@@ -191,6 +191,7 @@ def test_a_ladder_is_best_first() -> None:
         (small(symbol="bad symbol"), "symbol must be upper case"),
         (small(episodes=(Spoofing(at_s=99.0),)), "begins after the end"),
         (small(episodes=(Spoofing(size="none"),)), "size of an episode"),
+        (small(episodes=(QuoteStuffing(duration_ms=600_000, factor=900.0),)), "too many orders"),
         (small(episodes=(Iceberg(size="1", shown="2"),)), "can't show more"),
     ],
 )
