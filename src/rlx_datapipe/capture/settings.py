@@ -58,6 +58,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         Upper end of the first wait before a connection is tried again, and of every wait.
     connects_per_s, connects_per_5min
         Connections opened at most, over all addresses.
+    rotate_s, rotate_mb
+        Age and size at which a segment is sealed; whoever follows the capture sees it then.
     snapshot_every_s
         Pace of snapshots of each symbol; 0 for none but those that a gap or a start asks for.
     snapshot_timeout_s, snapshot_bytes_max, snapshot_tries
@@ -94,6 +96,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     backoff_max_s: Seconds = 60.0
     connects_per_s: Seconds = 1.0
     connects_per_5min: Count = 280
+    rotate_s: Seconds = 300.0
+    rotate_mb: Annotated[int, msgspec.Meta(ge=1, le=90)] = 64
     snapshot_every_s: Maybe = 1_800.0
     snapshot_timeout_s: Seconds = 10.0
     snapshot_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=15_000_000)] = 8_000_000
