@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.layers import layered
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=1e7)]
@@ -119,24 +117,4 @@ def capture_settings(
     OptionError
         For a file that can't be read, an unknown name, or a value that has no meaning.
     """
-    names = {field.name for field in msgspec.structs.fields(CaptureSettings)}
-    merged: dict[str, Any] = {}
-    if file is not None:
-        try:
-            merged.update(tomllib.loads(file.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise OptionError(f"can't read the settings ({error})", file=file) from error
-    for variable in sorted(name for name in environment if name.startswith(_PREFIX)):
-        name = variable.removeprefix(_PREFIX).lower()
-        if name not in names:
-            near = difflib.get_close_matches(name, sorted(names), 1)
-            remedy = f"Did you mean {_PREFIX}{near[0].upper()}?" if near else ""
-            raise OptionError("no such setting in the environment", found=variable, remedy=remedy)
-        merged[name] = environment[variable]
-    merged.update({name: value for name, value in (given or {}).items() if value is not None})
-    try:
-        return msgspec.convert(merged, CaptureSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise OptionError(
-            f"bad setting: {error}", remedy=f"Known settings: {', '.join(sorted(names))}"
-        ) from error
+    return layered(CaptureSettings, _PREFIX, file, environment, given, is_ours=True)
