@@ -183,7 +183,7 @@ def test_a_new_connection_that_is_far_ahead_waits_for_the_old_one(behind_s: floa
     def script(exchange: Exchange, clock: VirtualClock) -> None:
         asyncio.get_running_loop().call_later(4.0, exchange.slow_down_all, behind_s)
 
-    settings = msgspec.structs.replace(QUICK, prove_s=30.0)
+    settings = msgspec.structs.replace(QUICK, prove_s=30.0, stall_s=20.0, silence_s=40.0)
     run = simulate(15, NO_FAULTS, seconds=60.0, script=script, settings=settings)
     check(run)
     assert run.capture.progress().connections["handovers"] >= 1
