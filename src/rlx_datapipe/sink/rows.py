@@ -28,10 +28,11 @@ def event_rows(replayed: Replayed, instrument: Instrument) -> pa.Table:
     columns = [
         pa.array(np.arange(replayed.first_event_id, replayed.first_event_id + count)),
         coded(_TYPES, events[Field.KIND]),
-        pa.array(events[Field.ORIGIN_TIME]),
-        pa.array(events[Field.RECEIVED_TIME]),
-        nullable(events[Field.UPDATE_ID]),
-        nullable(events[Field.TRADE_ID]),
+        # Copies: rows wait for their row group, and would keep all fields of their events until then.
+        pa.array(events[Field.ORIGIN_TIME].copy()),
+        pa.array(events[Field.RECEIVED_TIME].copy()),
+        nullable(events[Field.UPDATE_ID].copy()),
+        nullable(events[Field.TRADE_ID].copy()),
         coded(_SIDES, np.where(events[Field.SIDE] == NONE, NONE, side)),
         to_decimals(events[Field.PRICE], price),
         to_decimals(events[Field.QUANTITY], quantity),
