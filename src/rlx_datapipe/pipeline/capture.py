@@ -71,6 +71,8 @@ def capture(
     )
     require_network()
     head = CaptureHead(venue=venue, symbols=plan.symbols, streams=plan.streams)
+    rotation = {"rotate_ns": int(settings.rotate_s * 1e9), "rotate_bytes": settings.rotate_mb * 1_000_000}
+    limits = limits or RecorderLimits(**rotation)
     recorder = SegmentRecorder(out, head, keys=keys, limits=limits, calendar=calendar)
     live = LiveCapture(plan, recorder, settings, resumed=_last_ids(out, recorder.last_ids), on_told=on_told)
     stopped_by = asyncio.run(_run(live, out, duration_s, on_progress))

@@ -18,6 +18,7 @@ _SLICE = 256
 """Messages played before what they made is written, and others get their turn."""
 _SLEEP_MAX_S = 0.5
 _IDLE_S = 0.001
+_PATIENCE_S = 1.0
 _GRACE_PARTS = 5
 _MICRO_DIGITS = 16
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*(\d+)')
@@ -101,7 +102,9 @@ class Feed:
             for session in tuple(self.sessions):
                 session.flush()
             await asyncio.sleep(0)
-            if not speed:
+            if speed:
+                await self._cut_off_slow()
+            else:
                 await self._wait_for_slow()
                 await self._wait_for_snapshots()
 
@@ -149,6 +152,15 @@ class Feed:
                     routes.append((session, prefix, rescale))
         channel.routes = routes
         return routes
+
+    async def _cut_off_slow(self) -> None:
+        """At a speed nobody is waited for, but that a burst may pass: one that stays behind is cut off."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _PATIENCE_S
+        while any(session.is_behind for session in self.sessions) and loop.time() < until_s:
+            await asyncio.sleep(_IDLE_S)
+        for session in [session for session in self.sessions if session.is_behind]:
+            session.sever("slow")
 
     async def _wait_for_slow(self) -> None:
         """At full speed the slowest client sets the pace; one that does not read at all is cut off."""

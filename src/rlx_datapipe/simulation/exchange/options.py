@@ -34,7 +34,7 @@ class ExchangeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         follows its book to ask for a snapshot; and for a fifth of that when one was sent, so that it arrives
         in its place. Else it would be minutes of the market late.
     slow_bytes_max
-        Unsent bytes at which a slow client is cut off.
+        Unsent bytes beyond which a slow client is cut off, if it stays there for a second.
     slow_s
         How long, at full speed, the exchange waits for a client that does not read.
     ping_s, pong_s

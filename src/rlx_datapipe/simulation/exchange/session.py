@@ -91,6 +91,13 @@ class Session:
         """Whether the exchange should wait for it at full speed: its socket is full, and it hears."""
         return self.connection.paused and self.is_open and not self.connection.transport.is_closing()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits to be sent to it than may."""
+        return (
+            self.is_open and self.connection.transport.get_write_buffer_size() > self._options.slow_bytes_max
+        )
+
     def put(self, prefix: bytes, data: bytes) -> None:
         """Have a message written with the next flush; a ``prefix`` makes it a combined one."""
         frame = text_frame(prefix + data + b"}" if prefix else data)
@@ -104,7 +111,7 @@ class Session:
         self._out_bytes += len(frame)
 
     def flush(self) -> None:
-        """Write what was put; a client that is too far behind is cut off, as the venue does."""
+        """Write what was put, unless the line is stalled."""
         if not self._out:
             return
         transport = self.connection.transport
@@ -114,7 +121,7 @@ class Session:
         if self._loop.time() >= self._stalled_until:
             transport.write(b"".join(self._out))
             self._forget()
-        if self._out_bytes + transport.get_write_buffer_size() > self._options.slow_bytes_max:
+        elif self._out_bytes > self._options.slow_bytes_max:
             self.sever("slow")
 
     def _forget(self) -> None:
