@@ -45,7 +45,7 @@ def until_recording(market: Trading, process: subprocess.Popen[str], seconds: fl
 
 def test_a_capture_of_some_time_gives_one_object_and_a_folder(market: Trading, tmp_path: Path) -> None:
     said = rlx(
-        "capture", "run", *WHAT, "--out", tmp_path / "c", *market.addresses, "--duration", "1500ms", "--json"
+        "capture", "run", *WHAT, "--out", tmp_path / "c", *market.addresses, "--duration", "3500ms", "--json"
     )
     assert said.status == 0, said.err
     told = said.json()
@@ -99,7 +99,7 @@ def test_a_second_signal_ends_it_at_once(market: Trading, tmp_path: Path) -> Non
 def test_the_same_command_goes_on_and_declares_what_was_missed(market: Trading, tmp_path: Path) -> None:
     for _ in range(2):
         said = rlx(
-            "capture", "run", *WHAT, "--out", tmp_path / "c", *market.addresses, "--duration", "1", "--json"
+            "capture", "run", *WHAT, "--out", tmp_path / "c", *market.addresses, "--duration", "3", "--json"
         )
         assert said.status == 0, said.err
     recorder = recorded(tmp_path / "c")
@@ -113,7 +113,7 @@ def test_the_same_command_goes_on_and_declares_what_was_missed(market: Trading, 
 
 def test_another_capture_is_not_mixed_in(market: Trading, tmp_path: Path) -> None:
     first = rlx(
-        "capture", "run", *WHAT, "--out", tmp_path / "c", *market.addresses, "--duration", "1", "--json"
+        "capture", "run", *WHAT, "--out", tmp_path / "c", *market.addresses, "--duration", "3", "--json"
     )
     assert first.status == 0
     said = rlx("capture", "run", "--symbols", "ETHUSDT", "--out", tmp_path / "c", *market.addresses)

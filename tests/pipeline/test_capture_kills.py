@@ -93,7 +93,7 @@ def test_after_any_kill_messages_and_gaps_account_for_every_id(tmp_path: Path, i
                 time.sleep(dice.uniform(0.5, 1.5))
             kill(process)
             until(lambda: market.listeners == 0)
-        process = start(market, out, *options, "--duration", "1", "--json")
+        process = start(market, out, *options, "--duration", "4", "--json")
         told, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert json.loads(told)["stopped_by"] == "duration"

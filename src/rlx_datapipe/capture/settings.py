@@ -81,7 +81,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     tick_ms: Milliseconds = 50
     hold_ms: Milliseconds = 500
     hold_messages: Count = 100_000
-    overlap_hold_ms: Milliseconds = 5_000
+    overlap_hold_ms: Milliseconds = 2_000
     stall_s: Seconds = 5.0
     pong_s: Seconds = 5.0
     silence_s: Seconds = 20.0
