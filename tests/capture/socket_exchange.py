@@ -6,14 +6,14 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.http11 import Request, Response
 
 
@@ -63,7 +63,8 @@ class SocketExchange:
         """Send text messages to every connection, or to one."""
         for payload in payloads:
             for connection in [only] if only else list(self.connections):
-                await connection.send(payload, text=True)
+                with suppress(ConnectionClosed):
+                    await connection.send(payload, text=True)
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """A plain request gets the next scripted answer; others become connections unless refused."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rlx_datapipe.capture.settings import CaptureSettings, capture_settings
+from rlx_datapipe.core.config import Settings, load_settings
 from rlx_datapipe.core.errors import OptionError
 
 
@@ -28,6 +30,12 @@ def test_a_slip_of_the_pen_is_told(tmp_path: Path) -> None:
         capture_settings(file, {})
     with pytest.raises(OptionError, match="can't read"):
         capture_settings(tmp_path / "none.toml", {})
+
+
+def test_no_variable_of_a_capture_is_a_slip_of_the_pen_elsewhere() -> None:
+    names = [field.name for field in msgspec.structs.fields(CaptureSettings)]
+    environment = {f"RLX_CAPTURE_{name.upper()}": "1" for name in names}
+    assert load_settings(None, environment) == Settings()
 
 
 @pytest.mark.parametrize(

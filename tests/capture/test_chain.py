@@ -138,6 +138,28 @@ def test_too_many_waiting_end_the_hold_at_once() -> None:
     assert one.order == [1, "missing 2..2", 3, 4, 5, 6]
 
 
+def test_as_long_as_somebody_brings_what_is_between_nothing_is_declared() -> None:
+    one = Chained()
+    for number in (1, 50, 51):
+        one.take(number)
+    for number in range(2, 40):
+        one.pass_ns(HOLD_NS - 1)
+        one.take(number)
+    assert one.order == list(range(1, 40))
+    one.pass_ns(HOLD_NS)
+    assert one.order[-3:] == ["missing 40..49", 50, 51]
+
+
+def test_too_many_bytes_waiting_end_the_hold_as_well() -> None:
+    told = Told()
+    chain = DenseChain(NAME, told, hold_ns=HOLD_NS, hold_messages=100, hold_bytes=25)
+    for number in (1, 3, 4, 5):
+        arrival = Arrival(RecordKind.MESSAGE, 1, NAME, bytes(10), 0, 0, number, number)
+        chain.take(Ids(NAME.encode(), "depth", number, number), arrival)
+    assert told.order == [1, "missing 2..2", 3, 4, 5]
+    assert chain._held_bytes == 0
+
+
 def test_ids_that_fall_while_time_goes_on_are_a_new_count() -> None:
     one = Chained()
     one.take(1_000, event_ns=10)

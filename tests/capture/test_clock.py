@@ -58,6 +58,17 @@ def test_a_step_is_seen_once_in_both_directions_and_drift_is_no_step() -> None:
     assert watch.look() == 9_000
 
 
+def test_being_suspended_between_two_readings_is_no_step() -> None:
+    class Suspended(TwoClocks):
+        def wall_ns(self) -> int:
+            found = super().wall_ns()
+            self.run(1_000, 1_000)
+            return found
+
+    watch = StepWatch(Suspended(), step_ns=50)
+    assert [watch.look() for _ in range(3)] == [0, 0, 0]
+
+
 def test_the_offset_is_noted_in_ns() -> None:
     def ask(server: str, timeout_s: float) -> NtpAnswer:
         assert server == "time.example"

@@ -561,6 +561,30 @@ def test_segments_that_are_swapped_are_found(tmp_path: Path) -> None:
         list(reader.lines(reader.files()[0], verify=False))
 
 
+def test_plain_records_are_not_taken_into_an_encrypted_capture(tmp_path: Path) -> None:
+    """A forger needs no key to write plain files, with a manifest and a log that fit."""
+    forged = make(tmp_path / "forged", 5)
+    into = recorder(forged)
+    into.record(trade(5))
+    folder = tmp_path / "c"
+    shutil.copytree(forged, folder)
+    into.close()
+    head = msgspec.json.decode((folder / "capture.json").read_bytes())
+    (folder / "capture.json").write_bytes(msgspec.json.encode({**head, "key_id": "k1"}))
+    reader = CaptureFolder(folder, RING)
+    sealed, log = reader.files()[0], reader.files()[-1]
+    assert sealed.is_sealed
+    assert not log.is_sealed
+    for file, told in (
+        (sealed, "is not as its capture began .found plain"),
+        (log, "is not encrypted, though"),
+    ):
+        with pytest.raises(SourceError, match=told):
+            list(reader.lines(file))
+    with pytest.raises(SourceError, match="is not encrypted, though its capture is"):
+        recorder(folder, RING)
+
+
 def test_half_made_files_of_ours_go_and_all_others_stay(tmp_path: Path) -> None:
     folder = make(tmp_path / "c", 5)
     [entry] = entries(folder)

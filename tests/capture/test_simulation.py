@@ -178,11 +178,13 @@ def test_a_hundred_planned_handovers_lose_nothing(venue: str) -> None:
     assert run.recorder.told(RecordKind.GAP) == []
 
 
-def test_a_new_connection_that_is_far_ahead_waits_for_the_old_one() -> None:
+@pytest.mark.parametrize("behind_s", [3.0, 12.0])
+def test_a_new_connection_that_is_far_ahead_waits_for_the_old_one(behind_s: float) -> None:
     def script(exchange: Exchange, clock: VirtualClock) -> None:
-        asyncio.get_running_loop().call_later(15.0, exchange.slow_down_all, 3.0)
+        asyncio.get_running_loop().call_later(4.0, exchange.slow_down_all, behind_s)
 
-    run = simulate(15, NO_FAULTS, seconds=40.0, script=script)
+    settings = msgspec.structs.replace(QUICK, prove_s=30.0, stall_s=20.0, silence_s=40.0)
+    run = simulate(15, NO_FAULTS, seconds=60.0, script=script, settings=settings)
     check(run)
     assert run.capture.progress().connections["handovers"] >= 1
     assert run.capture.progress().gaps == 0

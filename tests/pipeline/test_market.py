@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -74,3 +77,16 @@ def test_a_market_that_is_none_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="spectral radius"):
         write_market(file_of(tmp_path, text), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_programs_of_the_page_run_as_they_stand(tmp_path: Path) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    programs = re.findall(r"```python\n(.*?)```", (docs / "market.md").read_text("utf-8"), re.DOTALL)
+    assert len(programs) == 2
+    write_market(docs / "market.toml", tmp_path / "market")
+    for program in programs:
+        run = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.strip()

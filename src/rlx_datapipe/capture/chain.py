@@ -12,6 +12,7 @@ NONE = -1
 RESET_NS = 1_000_000_000
 """Ids that fall while the venue's clock has gone on by more than this have begun anew."""
 GAPS_REMEMBERED = 10_000
+HOLD_BYTES = 32 * 1024 * 1024
 
 
 class Told(Protocol):
@@ -63,14 +64,17 @@ class DenseChain:
         Takes what is decided.
     hold_ns
         How long a message ahead waits for those before it, in ns of the steady clock.
-    hold_messages
+    hold_messages, hold_bytes
         How many may wait; one more, and the gap is declared at once.
     """
 
-    def __init__(self, stream: str, told: Told, *, hold_ns: int, hold_messages: int) -> None:
+    def __init__(
+        self, stream: str, told: Told, *, hold_ns: int, hold_messages: int, hold_bytes: int = HOLD_BYTES
+    ) -> None:
         self._stream, self._told = stream, told
         self.hold_ns = hold_ns
-        self._hold_messages = hold_messages
+        self._hold_messages, self._hold_bytes = hold_messages, hold_bytes
+        self._held_bytes = self._progress_ns = 0
         self._held: list[_Held] = []
         self._gaps: list[tuple[int, int]] = []
         self._gaps_last = NONE
@@ -108,22 +112,29 @@ class DenseChain:
                     self.counts.straddling += 1
                 self._pass(ids, arrival)
                 if self._held:
+                    self._progress_ns = arrival.monotonic_ns
                     self._release()
             else:
                 self._order += 1
+                self._held_bytes += len(arrival.payload)
                 heapq.heappush(self._held, _Held(before, ids.last_id, self._order, ids, arrival))
+                is_full = len(self._held) > self._hold_messages or self._held_bytes > self._hold_bytes
                 # After a break there is nobody left who could bring what is between.
-                if len(self._held) > self._hold_messages or self._reason != "missing":
+                if is_full or self._reason != "missing":
                     self._declare()
         else:
             self._behind(ids, arrival)
 
     def settle(self, now_ns: int, *, at_once: bool = False) -> None:
-        """Declare what is still missing before messages that have waited long enough, and hand them over."""
-        while self._held and (
-            at_once or now_ns - min(held.arrival.monotonic_ns for held in self._held) >= self.hold_ns
-        ):
+        """Declare what is still missing before messages that have waited long enough, and hand them over.
+
+        As long as somebody brings what is between, however slowly, nothing is declared.
+        """
+        while self._held and (at_once or now_ns - self._waiting_since_ns() >= self.hold_ns):
             self._declare()
+
+    def _waiting_since_ns(self) -> int:
+        return max(self._progress_ns, min(held.arrival.monotonic_ns for held in self._held))
 
     def _declare(self) -> None:
         first = self._held[0]
@@ -146,6 +157,7 @@ class DenseChain:
     def _release(self) -> None:
         while self._held and self._held[0].before <= self.last:
             held = heapq.heappop(self._held)
+            self._held_bytes -= len(held.arrival.payload)
             if held.last > self.last:
                 self._pass(held.ids, held.arrival)
             else:

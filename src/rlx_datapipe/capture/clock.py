@@ -13,6 +13,7 @@ from typing import Protocol
 from rlx_datapipe.capture.settings import CaptureSettings
 
 STA_UNSYNC = 0x0040
+_READINGS = 5
 
 
 class Clock(Protocol):
@@ -45,17 +46,21 @@ class StepWatch:
 
     def __init__(self, clock: Clock, step_ns: int) -> None:
         self._clock, self._step_ns = clock, step_ns
-        self._difference_ns = self._read()
+        self._difference_ns = clock.wall_ns() - clock.monotonic_ns()
+        self.look()
 
     def look(self) -> int:
         """By how much the wall clock has stepped since the last look, in ns; 0 if it has not."""
-        difference_ns = self._read()
-        step_ns = difference_ns - self._difference_ns
-        self._difference_ns = difference_ns
-        return step_ns if abs(step_ns) >= self._step_ns else 0
-
-    def _read(self) -> int:
-        return self._clock.wall_ns() - self._clock.monotonic_ns()
+        for _ in range(_READINGS):
+            before_ns = self._clock.monotonic_ns()
+            wall_ns = self._clock.wall_ns()
+            took_ns = self._clock.monotonic_ns() - before_ns
+            # Whoever was suspended between two readings has seen no step.
+            if took_ns < self._step_ns // 10:
+                difference_ns = wall_ns - before_ns - took_ns // 2
+                step_ns, self._difference_ns = difference_ns - self._difference_ns, difference_ns
+                return step_ns if abs(step_ns) >= self._step_ns else 0
+        return 0
 
 
 class _Timex(ctypes.Structure):

@@ -82,7 +82,7 @@ class LiveCapture:
         )
         self.feeds = [Feed(address, venue) for address in plan.addresses]
         self.clock_watch = ClockWatch(self._clock, settings, self.intake.note, ask)
-        self._began_ns = self._clock.monotonic_ns()
+        self._began_ns, self._ended_ns = self._clock.monotonic_ns(), 0
 
     async def run(self, stop: asyncio.Event, duration_s: float | None = None) -> None:
         """Capture until ``stop`` is set or so many seconds have passed; then close and seal what is open.
@@ -105,6 +105,7 @@ class LiveCapture:
                 raise
             raise _first(told) from errors
         finally:
+            self._ended_ns = self._clock.monotonic_ns()
             try:
                 self.intake.settle(at_once=True)
             finally:
@@ -113,9 +114,10 @@ class LiveCapture:
                     await self._own_fetch.close()
 
     def progress(self) -> Progress:
-        """How it goes."""
+        """How it goes, or went."""
+        until_ns = self._ended_ns or self._clock.monotonic_ns()
         return progress_of(
-            seconds=(self._clock.monotonic_ns() - self._began_ns) / 1e9,
+            seconds=(until_ns - self._began_ns) / 1e9,
             intake=self.intake,
             feeds=self.feeds,
             snapshots=self.snapshots,

@@ -127,7 +127,7 @@ class Sealer:
 
     def _seal(self, path: Path) -> int:
         reader = SegmentReader(path)
-        opened = opened_records(reader, self._keys)
+        opened = opened_records(reader, self._keys, must_be_locked=self._keys is not None)
         first = next(opened, None)
         due = self.newest.entry.last_sequence + 1 if self.newest else 0
         records = 0

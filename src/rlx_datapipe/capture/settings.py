@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.layers import layered
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=1e7)]
@@ -58,6 +56,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         Upper end of the first wait before a connection is tried again, and of every wait.
     connects_per_s, connects_per_5min
         Connections opened at most, over all addresses.
+    rotate_s, rotate_mb
+        Age and size at which a segment is sealed; whoever follows the capture sees it then.
     snapshot_every_s
         Pace of snapshots of each symbol; 0 for none but those that a gap or a start asks for.
     snapshot_timeout_s, snapshot_bytes_max, snapshot_tries
@@ -80,7 +80,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     close_s: Seconds = 2.0
     tick_ms: Milliseconds = 50
     hold_ms: Milliseconds = 500
-    hold_messages: Count = 10_000
+    hold_messages: Count = 100_000
     overlap_hold_ms: Milliseconds = 5_000
     stall_s: Seconds = 5.0
     pong_s: Seconds = 5.0
@@ -94,6 +94,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     backoff_max_s: Seconds = 60.0
     connects_per_s: Seconds = 1.0
     connects_per_5min: Count = 280
+    rotate_s: Seconds = 300.0
+    rotate_mb: Annotated[int, msgspec.Meta(ge=1, le=90)] = 64
     snapshot_every_s: Maybe = 1_800.0
     snapshot_timeout_s: Seconds = 10.0
     snapshot_bytes_max: Annotated[int, msgspec.Meta(ge=1, le=15_000_000)] = 8_000_000
@@ -115,24 +117,4 @@ def capture_settings(
     OptionError
         For a file that can't be read, an unknown name, or a value that has no meaning.
     """
-    names = {field.name for field in msgspec.structs.fields(CaptureSettings)}
-    merged: dict[str, Any] = {}
-    if file is not None:
-        try:
-            merged.update(tomllib.loads(file.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise OptionError(f"can't read the settings ({error})", file=file) from error
-    for variable in sorted(name for name in environment if name.startswith(_PREFIX)):
-        name = variable.removeprefix(_PREFIX).lower()
-        if name not in names:
-            near = difflib.get_close_matches(name, sorted(names), 1)
-            remedy = f"Did you mean {_PREFIX}{near[0].upper()}?" if near else ""
-            raise OptionError("no such setting in the environment", found=variable, remedy=remedy)
-        merged[name] = environment[variable]
-    merged.update({name: value for name, value in (given or {}).items() if value is not None})
-    try:
-        return msgspec.convert(merged, CaptureSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise OptionError(
-            f"bad setting: {error}", remedy=f"Known settings: {', '.join(sorted(names))}"
-        ) from error
+    return layered(CaptureSettings, _PREFIX, file, environment, given, is_ours=True)

@@ -53,6 +53,7 @@ class _Span(click.ParamType[float]):
 @click.option(
     "--snapshot-every", type=_Span(), help="Pace of order-book snapshots; 0 for none but those needed."
 )
+@click.option("--rotate-every", type=_Span(), help="Seal a segment at this age; 5m by default, or 64 MB.")
 @click.option("--ws-url", help="Scheme and host in place of the venue's, such as ws://127.0.0.1:9443.")
 @click.option("--rest-url", help="The same for REST, such as http://127.0.0.1:9443.")
 @click.option("--ntp-server", help="Who is asked for the time; '' for nobody.")
@@ -73,6 +74,7 @@ def run(
     streams: str,
     duration: float | None,
     snapshot_every: float | None,
+    rotate_every: float | None,
     key_file: Path | None,
     key_fd: int | None,
     calendar: Path | None,
@@ -91,7 +93,7 @@ def run(
     from rlx_datapipe.cli.capture_view import live_view, show_capture
     from rlx_datapipe.pipeline.capture import capture
 
-    given["snapshot_every_s"] = snapshot_every
+    given |= {"snapshot_every_s": snapshot_every, "rotate_s": rotate_every}
     settings = capture_settings(config, os.environ, given)
     with live_view(venue) as view:
         result = capture(

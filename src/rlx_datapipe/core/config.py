@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.layers import layered
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 Levels = Annotated[int, msgspec.Meta(ge=1, le=5_000)]
@@ -144,29 +142,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 
 
-_NO_SETTINGS = ("RLX_WORKERS", "RLX_TEST_")
+_NO_SETTINGS = ("RLX_WORKERS", "RLX_TEST_", "RLX_CAPTURE_", "RLX_KEY_FILE")
 """Variables of ours, or their beginnings, that are no settings."""
-_NEAR = 0.8
-
-
-def _from_environment(environment: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    """Settings among the variables; one that is nearly named like a setting is a slip of the pen."""
-    variables = {f"RLX_{name.upper()}": name for name in sorted(names)}
-    for variable in sorted(environment):
-        if variable in variables or not variable.startswith("RLX_") or variable.startswith(_NO_SETTINGS):
-            continue
-        if near := difflib.get_close_matches(variable, variables, 1, _NEAR):
-            raise OptionError(
-                "no such setting in the environment", found=variable, remedy=f"Did you mean {near[0]}?"
-            )
-    found = {name: environment[variable] for variable, name in variables.items() if variable in environment}
-    for name, value in found.items():
-        try:
-            msgspec.convert({name: value}, Settings, strict=False)
-        except msgspec.ValidationError as error:
-            problem, variable = str(error).partition(" - at `$.")[0], f"RLX_{name.upper()}"
-            raise OptionError(f"bad setting {name}: {problem}", variable=variable, found=value) from error
-    return found
 
 
 def differing(one: Settings, other: Settings) -> list[str]:
@@ -189,18 +166,4 @@ def load_settings(
     OptionError
         For a file that can't be read, an unknown key, or a value of the wrong type.
     """
-    merged: dict[str, Any] = {}
-    if file is not None:
-        try:
-            merged.update(tomllib.loads(file.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise OptionError(f"can't read the settings ({error})", file=file) from error
-    names = {field.name for field in msgspec.structs.fields(Settings)}
-    merged.update(_from_environment(environment, names))
-    merged.update({name: value for name, value in (given or {}).items() if value is not None})
-    try:
-        return msgspec.convert(merged, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise OptionError(
-            f"bad setting: {error}", remedy=f"Known settings: {', '.join(sorted(names))}"
-        ) from error
+    return layered(Settings, "RLX_", file, environment, given, foreign=_NO_SETTINGS)

@@ -17,7 +17,10 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MALLOC = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 512 << 20, _ARENA_MAX: 1}
 """Parameters of ``mallopt`` by their numbers in glibc's ``malloc.h``. 32 MB is the most that it takes for the
-first; of the memory of a single thread it keeps less."""
+first. One arena for all threads: what another one frees is there for each."""
+STARTED_WITH = {"NUMPY_MADVISE_HUGEPAGE": "0"}
+"""Variables for processes of our own, read when NumPy is loaded: the pages of a process that lives for
+seconds are cheaper made small, one after the other, than huge at once. What the user has set goes before."""
 
 
 def resident_bytes() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,9 @@ from rlx_datapipe.venues.binance_endpoints import STREAM_KINDS, live_market
 OnProgress = Callable[[Progress, int], None]
 """Takes how it goes, and the bytes of the capture on the disk."""
 
-_SHOWN_EVERY_S = 0.5
+_SHOWN_EVERY_S, _SHOWN_EVERY_STREAM_S = 0.5, 0.01
+_LOOKED_EVERY_S = 5.0
+"""How often the bytes on the disk are counted."""
 
 
 def capture(
@@ -68,6 +71,8 @@ def capture(
     )
     require_network()
     head = CaptureHead(venue=venue, symbols=plan.symbols, streams=plan.streams)
+    rotation = {"rotate_ns": int(settings.rotate_s * 1e9), "rotate_bytes": settings.rotate_mb * 1_000_000}
+    limits = limits or RecorderLimits(**rotation)
     recorder = SegmentRecorder(out, head, keys=keys, limits=limits, calendar=calendar)
     live = LiveCapture(plan, recorder, settings, resumed=_last_ids(out, recorder.last_ids), on_told=on_told)
     stopped_by = asyncio.run(_run(live, out, duration_s, on_progress))
@@ -110,9 +115,14 @@ async def _run(live: LiveCapture, out: Path, duration_s: float | None, on_progre
 
 
 async def _show(live: LiveCapture, out: Path, on_progress: OnProgress) -> None:
+    # Percentiles of many streams take their time: they get a hundredth of it.
+    every_s = max(_SHOWN_EVERY_S, _SHOWN_EVERY_STREAM_S * len(live.intake.chains))
+    disk_bytes, looked_s = 0, float("-inf")
     while True:
-        await asyncio.sleep(_SHOWN_EVERY_S)
-        on_progress(live.progress(), folder_bytes(out))
+        await asyncio.sleep(every_s)
+        if (now_s := time.monotonic()) - looked_s >= _LOOKED_EVERY_S:
+            disk_bytes, looked_s = folder_bytes(out), now_s
+        on_progress(live.progress(), disk_bytes)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from rlx_datapipe.core.memory import STARTED_WITH
+
 WORKER = (sys.executable, "-m", "rlx_datapipe.pipeline.worker")
 _TAIL_BYTES = 4096
 _READ_BYTES = 1 << 16
@@ -42,7 +44,7 @@ class Child:
                 pass_fds=handed,
                 # Ctrl-C at the terminal is for us alone; we tell our children what to do.
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env={**STARTED_WITH, **os.environ, "PYTHONPATH": _search_path()},
             )
         finally:
             for descriptor in handed:

@@ -150,6 +150,12 @@ class CaptureFolder:
     def compressed(self, file: CaptureFile, *, verify: bool = True) -> Iterator[bytes]:
         """The bytes of a sealed segment, decrypted but still compressed; errors as `lines`."""
         assert file.entry is not None  # noqa: S101 (of a segment of the log there are none)
+        if (file.entry.key_id is None) != (self.head.key_id is None):
+            raise SourceError(
+                "is not as its capture began",
+                file=file.path,
+                found="plain" if file.entry.key_id is None else "encrypted",
+            )
         try:
             if verify:
                 _check_digest(file.path, file.entry)
@@ -167,7 +173,7 @@ class CaptureFolder:
         held: list[bytes] = []
         size = 0
         try:
-            for record in opened_records(reader, self._keys):
+            for record in opened_records(reader, self._keys, must_be_locked=self.head.key_id is not None):
                 line, _ = line_of(record, unpacked(record.payload))
                 held.append(line)
                 size += len(line)

@@ -18,6 +18,7 @@ RAW = b"!raw"
 
 NO_ID = -1
 _HEAD = struct.Struct("<qqH")
+_HEAD_BYTES = _HEAD.size
 _STREAM = re.compile(rb'[^"\\\x00-\x1f\x7f]{1,256}')
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 
@@ -57,8 +58,8 @@ def _stream_bytes(stream: str) -> bytes:
 def unpacked(payload: bytes) -> Said:
     """What `packed` put together."""
     first_id, last_id, length = _HEAD.unpack_from(payload)
-    middle = _HEAD.size + length
-    return Said(first_id, last_id, payload[_HEAD.size : middle], payload[middle:])
+    middle = _HEAD_BYTES + length
+    return Said(first_id, last_id, payload[_HEAD_BYTES:middle], payload[middle:])
 
 
 def line_of(record: Record, said: Said) -> tuple[bytes, bytes]:

@@ -130,16 +130,20 @@ def parse_head(seed: int, content: bytes) -> Head | None:
     (checksum,) = _CRC.unpack_from(content)
     if checksum != zlib.crc32(content[_CRC.size :], seed):
         return None
-    word, *others = _BODY.unpack_from(content, _CRC.size)
-    return Head(word >> 24, word & MAX_PAYLOAD, *others)
+    word, sequence, wall_ns, monotonic_ns, connection, payload_checksum = _BODY.unpack_from(
+        content, _CRC.size
+    )
+    return Head(word >> 24, word & MAX_PAYLOAD, sequence, wall_ns, monotonic_ns, connection, payload_checksum)
 
 
 def payload_of(head: Head, rest: bytes) -> bytes | None:
     """The payload in the bytes behind a head; None if they are not those that were written."""
-    payload = rest[: head.length]
-    if len(rest) != head.rest or zlib.crc32(payload) != head.payload_checksum or any(rest[head.length :]):
+    length = head.length
+    padding = _PADDING[length % ALIGNMENT]
+    payload = rest[:length]
+    if len(rest) != length + len(padding) or zlib.crc32(payload) != head.payload_checksum:
         return None
-    return payload
+    return payload if rest.endswith(padding) else None
 
 
 def encode(seed: int, record: Record) -> bytes:

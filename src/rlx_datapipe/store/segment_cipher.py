@@ -25,8 +25,12 @@ def sealed_payload(key: FileKey, header: bytes, index: int, record: Record) -> b
     return key.seal(index, record.payload, header + _context(record))
 
 
-def opened_records(reader: SegmentReader, keys: KeyRing | None) -> Iterator[Record]:
+def opened_records(
+    reader: SegmentReader, keys: KeyRing | None, *, must_be_locked: bool = False
+) -> Iterator[Record]:
     """The records of a segment with plain payloads, whether they are encrypted there or not.
+
+    ``must_be_locked`` refuses what is not: in an encrypted capture nobody but a forger leaves plain records.
 
     Raises
     ------
@@ -41,6 +45,8 @@ def opened_records(reader: SegmentReader, keys: KeyRing | None) -> Iterator[Reco
         return
     assert reader.header is not None  # noqa: S101 (the first step has read it)
     if not reader.header.lock:
+        if must_be_locked:
+            raise SegmentError("is not encrypted, though its capture is", file=reader.path)
         yield first
         yield from records
         return

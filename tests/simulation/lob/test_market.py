@@ -93,7 +93,7 @@ def _survivors(values: Int64Array, bound: float) -> tuple[float, float]:
 def test_sizes_have_the_tail_that_is_said(long: Int64Array, bound: int) -> None:
     told = long[1_800:]
     sizes = told[(told[:, Column.ACTION] == Action.ADD) & (told[:, Column.TYPE] >= 0), Column.LOTS]
-    least, largest, tail = 2_000, 4_000_000, Sizes().limit_tail
+    least, largest, tail = 2_000, 1_000_000, Sizes().limit_tail
     floor = (largest / least) ** -tail
     expected = ((bound / least) ** -tail - floor) / (1.0 - floor)
     share, error = _survivors(sizes, bound)
@@ -191,6 +191,7 @@ def test_a_ladder_is_best_first() -> None:
         (small(symbol="bad symbol"), "symbol must be upper case"),
         (small(episodes=(Spoofing(at_s=99.0),)), "begins after the end"),
         (small(episodes=(Spoofing(size="none"),)), "size of an episode"),
+        (small(episodes=(QuoteStuffing(duration_ms=600_000, factor=900.0),)), "too many orders"),
         (small(episodes=(Iceberg(size="1", shown="2"),)), "can't show more"),
     ],
 )

@@ -18,7 +18,7 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, OptionError
-from rlx_datapipe.core.memory import keep_freed_memory, peak_bytes
+from rlx_datapipe.core.memory import STARTED_WITH, keep_freed_memory, peak_bytes
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.sources import Source, find_sources
@@ -95,7 +95,9 @@ def start(job: Job) -> dict[str, Any]:
     job.began_s = time.perf_counter()
     command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench.child"]
     given = msgspec.json.encode(job)
-    done = subprocess.run(command, input=given, capture_output=True, timeout=_LIMIT_S, check=False)
+    # As a worker of `rlx reconstruct` is started.
+    env = {**STARTED_WITH, **os.environ}
+    done = subprocess.run(command, input=given, capture_output=True, timeout=_LIMIT_S, check=False, env=env)
     if job.kill_at and done.returncode == -signal.SIGKILL:
         return {}
     if done.returncode:

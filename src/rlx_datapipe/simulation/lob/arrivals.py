@@ -1,7 +1,7 @@
 """Arrivals of a multivariate Hawkes process, exact to the nanosecond, at millions a second.
 
-Own code, for the libraries do not do: `tick` crashes on today's Python, the others on the package index are
-univariate, unmaintained or draw by thinning in plain Python. With exponential kernels nothing need be
+Own code, for no library does: `tick` crashes on today's Python, HawkesPyLib and hawkes are univariate, and
+none goes on from where it stopped, which a market of 24 hours needs. With exponential kernels nothing need be
 rejected: the next arrival is the first of independent clocks, one for the baseline and one for each
 exponential, and each clock can be inverted in closed form (Dassios and Zhao 2013, "Exact simulation of Hawkes
 process with exponentially decaying intensity").

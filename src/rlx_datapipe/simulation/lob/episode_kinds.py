@@ -59,7 +59,7 @@ class MomentumIgnition(_Episode, frozen=True, tag="momentum_ignition"):
 
     orders: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 40
     burst_ms: Milliseconds = 400
-    size: str = "0.4"
+    size: str = "0.2"
     rest_ms: Milliseconds = 2_000
     unwind_ms: Milliseconds = 3_000
 

@@ -10,6 +10,7 @@ import numpy as np
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.simulation.config import NS_PER_MS, NS_PER_S, Wire
+from rlx_datapipe.simulation.lob.deeds import FOLLOW, PLACE_ORDER, PLACE_SHY, SCRIPT_COLUMNS, TAKE, WITHDRAW
 from rlx_datapipe.simulation.lob.episode_kinds import (
     KINDS,
     Episode,
@@ -21,12 +22,14 @@ from rlx_datapipe.simulation.lob.episode_kinds import (
 )
 from rlx_datapipe.simulation.lob.parameters import MarketParameters
 from rlx_datapipe.simulation.lob.steps import lots
-from rlx_datapipe.simulation.lob.traders import FOLLOW, PLACE_ORDER, PLACE_SHY, SCRIPT_COLUMNS, TAKE, WITHDRAW
 
 HANDLES_EACH = 32
 """Orders that one episode can hold at a time."""
 _EPISODES_AT_A_TIME = 4_096
 HANDLES = HANDLES_EACH * _EPISODES_AT_A_TIME
+
+_PAIRS_MAX = 500_000
+_SIZES = ("size", "real_size", "shown")
 
 Deed = tuple[int, int, int, int, int, int, int]
 """Time from the beginning in ns, deed, handle, side, offset in ticks, lots, hidden lots."""
@@ -101,8 +104,12 @@ class Script:
         self._planted, self._wire, self._rate_per_s = planted, wire, rate_per_s
         self._next = 0
         self._ahead = np.zeros((0, SCRIPT_COLUMNS), np.int64)
-        for one in planted[:_EPISODES_AT_A_TIME]:
-            _sizes(one.episode, wire)
+        # Sizes are checked now, each spelling once, not when the market has come to them.
+        for episode in {_spellings(one.episode): one.episode for one in planted}.values():
+            _sizes(episode, wire)
+        for one in planted:
+            if isinstance(one.episode, QuoteStuffing):
+                _pairs(one.episode, rate_per_s)
 
     def before(self, horizon_ns: int) -> Int64Array:
         """The deeds before a time that have not been given yet, shape (n, SCRIPT_COLUMNS)."""
@@ -127,9 +134,13 @@ class Script:
         return lines[np.argsort(lines[:, 0], kind="stable")]
 
 
+def _spellings(episode: Episode) -> tuple[str, ...]:
+    return type(episode).__name__, *(str(getattr(episode, name, "")) for name in _SIZES)
+
+
 def _sizes(episode: Episode, wire: Wire) -> dict[str, int]:
     """All sizes of an episode in lots, by name."""
-    names = [name for name in ("size", "real_size", "shown") if hasattr(episode, name)]
+    names = [name for name in _SIZES if hasattr(episode, name)]
     found = {name: lots(f"{name} of an episode", getattr(episode, name), wire) for name in names}
     if found.get("shown", 0) > found["size"]:
         raise OptionError("an iceberg order can't show more than its size", found=episode.shown)  # type: ignore[union-attr]
@@ -161,9 +172,22 @@ def _layer(episode: Layering, side: int, sizes: dict[str, int], _: float) -> lis
     return placed + [(end_ns, WITHDRAW, layer, side, 0, 0, 0) for layer in layers]
 
 
+def _pairs(episode: QuoteStuffing, rate_per_s: float) -> int:
+    """How often a flood's order is placed and withdrawn; OptionError where that would not fit into memory."""
+    pairs = max(1, round((episode.factor - 1.0) * rate_per_s * episode.duration_ms / 2_000))
+    if pairs > _PAIRS_MAX:
+        raise OptionError(
+            "an episode of quote stuffing has too many orders",
+            found=pairs,
+            expected=f"at most {_PAIRS_MAX}",
+            remedy="Lower its factor or duration_ms, or flow.speed",
+        )
+    return pairs
+
+
 def _stuff(episode: QuoteStuffing, side: int, sizes: dict[str, int], rate_per_s: float) -> list[Deed]:
     length_ns = episode.duration_ms * NS_PER_MS
-    pairs = round((episode.factor - 1.0) * rate_per_s * episode.duration_ms / 2_000)
+    pairs = _pairs(episode, rate_per_s)
     found: list[Deed] = []
     for pair in range(pairs):
         begin_ns, end_ns = (2 * pair) * length_ns // (2 * pairs), (2 * pair + 1) * length_ns // (2 * pairs)

@@ -6,6 +6,7 @@ from typing import Final
 
 from rlx_datapipe.core.compiled import kernel
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.simulation.lob.deeds import AT, act_out
 from rlx_datapipe.simulation.lob.hawkes import Float64Array
 from rlx_datapipe.simulation.lob.layout import (
     ARRIVAL,
@@ -27,7 +28,6 @@ from rlx_datapipe.simulation.lob.layout import (
 from rlx_datapipe.simulation.lob.matching import FILLS_MAX, rest
 from rlx_datapipe.simulation.lob.queues import next_key
 from rlx_datapipe.simulation.lob.traders import (
-    AT,
     CANCELS_MAX,
     DEEP_FLOOR,
     DEEP_POWER,
@@ -37,7 +37,6 @@ from rlx_datapipe.simulation.lob.traders import (
     LIMIT_FLOOR,
     LIMIT_LEAST,
     LIMIT_POWER,
-    act_out,
     arrive,
     expire_far,
     lots_of,

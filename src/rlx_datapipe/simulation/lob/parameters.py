@@ -131,9 +131,9 @@ class Sizes(_Table, frozen=True):
 
     limit_least: str = "0.02"
     limit_tail: Tail = 1.5
-    market_least: str = "0.03"
-    market_tail: Tail = 1.4
-    largest: str = "40"
+    market_least: str = "0.06"
+    market_tail: Tail = 1.8
+    largest: str = "10"
 
 
 class Placement(_Table, frozen=True):
@@ -157,7 +157,7 @@ class Placement(_Table, frozen=True):
     deep_tail: Tail = 0.9
     reach_ticks: Annotated[int, msgspec.Meta(ge=10, le=50_000)] = 50_000
     inside_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] = 30.0
-    touch_orders: Annotated[float, msgspec.Meta(ge=1.0, le=1_000.0)] = 2.5
+    touch_orders: Annotated[float, msgspec.Meta(ge=1.0, le=1_000.0)] = 1.8
     deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 900
 
 

@@ -1,4 +1,4 @@
-"""What arrivals do to the book: sizes, places and cancels drawn by known laws; and what was planted."""
+"""What arrivals do to the book: sizes, places and cancels, drawn by known laws."""
 
 from __future__ import annotations
 
@@ -13,25 +13,20 @@ from rlx_datapipe.simulation.lob.layout import (
     COUNT,
     CURSOR,
     EDGE,
-    EPISODE,
     FIRST,
-    HIDDEN,
-    ID,
     KEY,
     LAST,
-    LEFT,
     NEXT_ORDER,
     NO_LIMIT,
     NOBODY,
     ORDERS,
     OWNER,
     RING,
-    SHOWN,
     SLOTS,
     TAKER,
     Action,
 )
-from rlx_datapipe.simulation.lob.matching import rest, submit, take, withdraw
+from rlx_datapipe.simulation.lob.matching import rest, take, withdraw
 from rlx_datapipe.simulation.lob.queues import next_key, tell
 
 KEEP = 20
@@ -48,11 +43,6 @@ _INSIDE_MAX = 10_000
 LIMIT_LEAST, LIMIT_POWER, LIMIT_FLOOR, MARKET_LEAST, MARKET_POWER, MARKET_FLOOR = range(6)
 DEEP_SCALE, DEEP_POWER, DEEP_FLOOR, INSIDE, TOUCH_TARGET, DEEP_TARGET = range(6, 12)
 LAWS = 12
-
-# Columns of a script: what is planted, when.
-AT, DEED, HANDLE, SIDE, OFFSET, SIZE, REST, NUMBER = range(8)
-SCRIPT_COLUMNS = 8
-PLACE_ORDER, PLACE_SHY, WITHDRAW, TAKE, FOLLOW = range(5)
 
 _CANCEL, _UNFILLED, _VOID, _EXPIRE = (
     int(Action.CANCEL),
@@ -201,70 +191,6 @@ def _cancel_deeper(
             break
     if done == 0:
         tell(head, levels, rows, _VOID, NOBODY, side, 0, 0, 0, NOBODY)
-
-
-@helper
-def act_out(
-    head: Int64Array,
-    levels: Int64Array,
-    bits: Int64Array,
-    orders: Int64Array,
-    live: Int64Array,
-    rows: Int64Array,
-    script: Int64Array,
-    handles: Int64Array,
-    line: int,
-) -> None:
-    """One line of a script is acted out; ``handles`` (place, number) are orders that were planted."""
-    deed, side = script[line, DEED], script[line, SIDE]
-    handle = script[line, HANDLE]
-    key = head[BEST + side] + script[line, OFFSET]
-    key = min(key, -1) if side == 0 else key
-    lots, hidden = script[line, SIZE], script[line, REST]
-    head[EPISODE] = script[line, NUMBER]
-    if deed == TAKE:
-        buy_or_sell(head, levels, bits, orders, live, rows, side, lots)
-        head[EPISODE] = NOBODY
-        return
-    at = handles[handle, 0]
-    is_there = at != NOBODY and orders[at, ID] == handles[handle, 1]
-    if deed == FOLLOW and is_there and orders[at, KEY] != key:
-        shown = orders[at, SHOWN]
-        lots, hidden = orders[at, LEFT], orders[at, HIDDEN]
-        withdraw(head, levels, bits, orders, live, rows, side, at, _CANCEL)
-        # Its own order may have been the best price; where it goes is told by those of the others.
-        key = head[BEST + side] + script[line, OFFSET]
-        key = min(key, -1) if side == 0 else key
-        at = submit(
-            head, levels, bits, orders, live, rows, side, key, lots, hidden, script[line, NUMBER], 0, KEEP
-        )
-        if at != NOBODY:
-            orders[at, SHOWN] = shown
-    elif deed == WITHDRAW:
-        if is_there:
-            withdraw(head, levels, bits, orders, live, rows, side, at, _CANCEL)
-        at = NOBODY
-    elif deed in (PLACE_ORDER, PLACE_SHY):
-        is_shy = 1 if deed == PLACE_SHY else 0
-        at = submit(
-            head,
-            levels,
-            bits,
-            orders,
-            live,
-            rows,
-            side,
-            key,
-            lots,
-            hidden,
-            script[line, NUMBER],
-            is_shy,
-            KEEP,
-        )
-    if deed != FOLLOW or is_there:
-        handles[handle, 0] = at
-        handles[handle, 1] = orders[at, ID] if at != NOBODY else NOBODY
-    head[EPISODE] = NOBODY
 
 
 @helper
