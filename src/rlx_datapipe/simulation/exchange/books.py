@@ -10,7 +10,7 @@ import numpy as np
 
 from rlx_datapipe.book.engine import OrderBookEngine
 from rlx_datapipe.book.quotes import Levels
-from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind
+from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
 from rlx_datapipe.core.feed import Frames
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.sequence import Link
@@ -232,6 +232,8 @@ def warm_up() -> None:
     book.stated(b'{"lastUpdateId":1,"bids":[["1","1"]],"asks":[["2","1"]]}')
     book.sent(b'{"e":"depthUpdate","E":1700000000000,"s":"X","U":2,"u":2,"b":[["1","2"]],"a":[]}')
     book.statement()
+    # A price between two ticks moves all levels, as growth does.
+    OrderBookEngine(2).set_level(Side.BID, 3, 1)
     book.ahead([b'{"e":"depthUpdate","E":1700000000000,"s":"X","U":3,"u":3,"b":[["1","0"]],"a":[]}'])
 
 
