@@ -158,7 +158,7 @@ class Placement(_Table, frozen=True):
     reach_ticks: Annotated[int, msgspec.Meta(ge=10, le=50_000)] = 50_000
     inside_ticks: Annotated[float, msgspec.Meta(gt=0.0, le=100_000.0)] = 30.0
     touch_orders: Annotated[float, msgspec.Meta(ge=1.0, le=1_000.0)] = 1.8
-    deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 900
+    deep_orders: Annotated[int, msgspec.Meta(ge=100, le=20_000)] = 800
 
 
 class Truth(_Table, frozen=True):
@@ -214,7 +214,7 @@ class MarketParameters(_Table, frozen=True):
     def wire_config(self) -> MarketConfig:
         """What the venue's wire needs to know; OptionError for a number that it does not take."""
         try:
-            return MarketConfig(
+            config = MarketConfig(
                 symbol=self.symbol,
                 venue=self.venue,
                 start_ns=self.start_ns,
@@ -226,9 +226,17 @@ class MarketParameters(_Table, frozen=True):
                 snapshot_after_ms=min(self.snapshot_after_ms, 1_000 * self.duration_s),
                 snapshot_every_s=self.snapshot_every_s or None,
                 skew_ns=self.skew_ns,
+                levels=50,
             )
         except ValueError as error:
             raise OptionError(f"no such market: {error}") from error
+        if config.mid_ticks <= self.placement.reach_ticks:
+            raise OptionError(
+                "mid_price must have more ticks than placement.reach_ticks",
+                found=config.mid_ticks,
+                remedy="Raise the price, or lower the reach",
+            )
+        return config
 
 
 def load_parameters(file: Path) -> MarketParameters:

@@ -83,7 +83,8 @@ def _snapshot_times(parameters: MarketParameters) -> Iterator[int]:
     asked_ns = parameters.snapshot_after_ms * NS_PER_MS
     length_ns = parameters.duration_s * NS_PER_S
     while asked_ns < length_ns:
-        yield parameters.start_ns + asked_ns // interval_ns * interval_ns + interval_ns // 2
+        middle_ns = asked_ns // interval_ns * interval_ns + interval_ns // 2
+        yield parameters.start_ns + min(middle_ns, length_ns - 1)
         if not parameters.snapshot_every_s:
             return
         asked_ns += parameters.snapshot_every_s * NS_PER_S
