@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from rlx_datapipe.cli.capture_view import lag_text
 from rlx_datapipe.cli.summary import console
 from rlx_datapipe.cli.terminal import give, guarded, json_option
 from rlx_datapipe.core.period import time_text
@@ -41,7 +42,8 @@ def _show(report: dict[str, Any]) -> None:
     screen = console()
     how = "encrypted, " if report["is_encrypted"] else ""
     screen.print(Text(f"{report['venue']}  {', '.join(report['symbols'])}", style="bold"))
-    screen.print(f"{how}{report['state']}, {report['segments']:,} segments", soft_wrap=True)
+    segments = f"{report['segments']:,} segment{'' if report['segments'] == 1 else 's'}"
+    screen.print(f"{how}{report['state']}, {segments}", soft_wrap=True)
     if report["from_ns"] is None:
         screen.print("nothing is sealed yet")
         return
@@ -65,13 +67,13 @@ def _show(report: dict[str, Any]) -> None:
 
 def _streams(streams: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("stream", overflow="fold")
+    table.add_column("stream", no_wrap=True)
     for name in ("messages", "a second", "gaps", "missing", "P50 ms", "P95 ms", "P99 ms"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in streams:
         rate = "" if one["messages_per_s"] is None else f"{one['messages_per_s']:,.1f}"
         lags = one["latency_ms"] or {}
-        shown = [f"{lags[name]:,.1f}" if name in lags else "" for name in ("p50", "p95", "p99")]
+        shown = [lag_text(lags.get(name)) for name in ("p50", "p95", "p99")]
         odd = "yellow" if one["gaps"] else ""
         counts = [Text(f"{one[name]:,}", style=odd) for name in ("gaps", "missing")]
         table.add_row(Text(one["stream"]), f"{one['messages']:,}", rate, *counts, *shown)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from rlx_datapipe.capture.progress import Progress, StreamProgress
 
+_LAGS = ("p50_ms", "p95_ms", "p99_ms")
+_LONG_AGO_MS = 10_000_000
 _EVERY_S = 10.0
 """Seconds between the lines that stand for the table where there is no terminal."""
 _ROWS = 24
@@ -118,9 +120,15 @@ def drawn_table(
     return Group(*lines)
 
 
+def lag_text(lag_ms: float | None) -> str:
+    """A lag in ms, of what was recorded long ago in days; empty where there is none."""
+    if lag_ms is None:
+        return ""
+    return f"{lag_ms:,.1f}" if abs(lag_ms) < _LONG_AGO_MS else f"{lag_ms / 86_400_000:,.0f} d"
+
+
 def _row(one: StreamProgress, rate: float) -> Sequence[str]:
-    lags = [one.recent[name] for name in ("p50_ms", "p95_ms", "p99_ms")]
-    told = ["" if lag is None else f"{lag:,.1f}" for lag in lags]
+    told = [lag_text(one.recent[name]) for name in _LAGS]
     return (one.stream, f"{rate:,.0f}", f"{one.messages:,}", *told, f"{one.gaps:,}", f"{one.missing:,}")
 
 
@@ -150,13 +158,17 @@ def show_capture(result: Mapping[str, Any]) -> None:
 
     screen = console()
     table = Table(
-        title=Text(result["venue"], style="bold"), title_justify="left", box=None, header_style="dim"
+        title=Text(result["venue"], style="bold"),
+        title_justify="left",
+        box=None,
+        header_style="dim",
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("stream", overflow="fold")
+    table.add_column("stream", no_wrap=True)
     for name in ("messages", "P50 ms", "P95 ms", "P99 ms", "duplicates", "gaps", "missing"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in result["streams"]:
-        lags = ["" if one["whole"][name] is None else f"{one['whole'][name]:,.1f}" for name in _LAGS]
+        lags = [lag_text(one["whole"][name]) for name in _LAGS]
         counts = (f"{one[name]:,}" for name in ("duplicates", "gaps", "missing"))
         table.add_row(Text(one["stream"]), f"{one['messages']:,}", *lags, *counts)
     screen.print(table)
@@ -167,6 +179,3 @@ def show_capture(result: Mapping[str, Any]) -> None:
     took = f"{result['messages']:,} messages in {result['seconds']:,.1f} s, {result['records']:,} records"
     screen.print(f"{took}, {result['disk_bytes'] / 1e6:,.1f} MB on the disk", soft_wrap=True)
     screen.print(f"capture      {result['capture']}", markup=False, soft_wrap=True)
-
-
-_LAGS = ("p50_ms", "p95_ms", "p99_ms")
