@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.capture.scripted import BEGIN_NS, SMALL, recorder
 
 from rlx_datapipe.capture.arrival import NO_ID, Arrival
+from rlx_datapipe.capture.limits import RecorderLimits
 from rlx_datapipe.store.capture_files import CaptureFolder
 from rlx_datapipe.store.capture_manifest import Entry, StreamTally
 from rlx_datapipe.store.frames import RecordKind
@@ -49,7 +50,8 @@ def twin(arrivals: list[Arrival], sound: list[bool]) -> tuple[dict[str, StreamTa
         tally[0] = (tally[0] or 0) + 1
         if one.last_id != NO_ID:
             tally[1] = one.first_id if tally[1] is None else tally[1]
-            last[one.stream] = tally[2] = one.last_id
+            tally[2] = one.last_id
+            last[one.stream] = max(one.last_id, last.get(one.stream, NO_ID))
     return {name: StreamTally(n or 0, a, b) for name, (n, a, b) in tallies.items()}, last
 
 
@@ -72,7 +74,7 @@ def test_each_entry_is_the_plain_count_of_its_segment(
             assert isinstance(entry, Entry)
             some = arrivals[due : due + entry.records]
             tallies, last = twin(some, sound[due : due + entry.records])
-            ids |= last
+            ids = {name: max(last.get(name, NO_ID), ids.get(name, NO_ID)) for name in last | ids}
             assert (entry.streams, entry.last_ids) == (tallies, ids)
             assert entry.kinds == Counter(one.kind.name.lower() for one in some)
             assert (entry.first_sequence, entry.last_sequence) == (due, due + len(some) - 1)
@@ -85,3 +87,24 @@ def test_each_entry_is_the_plain_count_of_its_segment(
             assert content.count(b"\n") == len(some)
             due += len(some)
         assert due == len(arrivals)
+
+
+def test_the_last_ids_are_the_highest_until_the_venue_counts_anew(tmp_path: Path) -> None:
+    into = recorder(tmp_path / "c", limits=RecorderLimits(rotate_bytes=1, ballast_bytes=0, resume_bytes=0))
+    gap = b'{"stream":"a@trade","from_id":8,"to_id":%d,"reason":"missing"}'
+    for kind, payload, first_id in (
+        (RecordKind.MESSAGE, b'{"stream":"a@trade","data":{}}', 7),
+        (RecordKind.GAP, gap % 20, NO_ID),
+        (RecordKind.MESSAGE, b'{"stream":"a@trade","data":{}}', 9),  # late
+        (RecordKind.GAP, b'{"stream":"a@trade","from_id":null,"to_id":null,"reason":"reset"}', NO_ID),
+        (RecordKind.MESSAGE, b'{"stream":"a@trade","data":{}}', 3),
+    ):
+        stream = "a@trade" if kind is RecordKind.MESSAGE else "!gap"
+        into.record(Arrival(kind, 1, stream, payload, BEGIN_NS, 0, first_id, first_id))
+        into.tick_now()
+    into.close()
+    last = [
+        file.entry.last_ids.get("a@trade") for file in CaptureFolder(tmp_path / "c").files() if file.entry
+    ]
+    assert set(last) <= {7, 20, None, 3}
+    assert (last[-1], 20 in last) == (3, True)

@@ -58,9 +58,14 @@ class SegmentTally:
         if said.last_id != NO_ID:
             if tally[1] == NO_ID:
                 tally[1] = said.first_id
-            self._last_ids[said.stream] = tally[2] = said.last_id
+            tally[2] = said.last_id
+            self._reach(said.stream, said.last_id)
         if record.kind in (RecordKind.GAP, RecordKind.NOTE) and stream != RAW:
             self._add_event(record.kind, said.content)
+
+    def _reach(self, stream: bytes, last_id: int) -> None:
+        """A message that came late, into a gap that was declared, does not lead back behind that."""
+        self._last_ids[stream] = max(last_id, self._last_ids.get(stream, NO_ID))
 
     def _add_event(self, kind: RecordKind, content: bytes) -> None:
         try:
@@ -68,8 +73,9 @@ class SegmentTally:
                 gap = msgspec.json.decode(content, type=DeclaredGap)
                 self._gaps.append(gap)
                 if gap.stream is not None and gap.to_id is not None:
-                    name = gap.stream.encode()
-                    self._last_ids[name] = max(gap.to_id, self._last_ids.get(name, NO_ID))
+                    self._reach(gap.stream.encode(), gap.to_id)
+                if gap.stream is not None and gap.reason == "reset":
+                    self._last_ids.pop(gap.stream.encode(), None)
                 return
             note = msgspec.json.decode(content, type=_Note)
         except msgspec.MsgspecError:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rlx_datapipe.capture.regime import Special
 from rlx_datapipe.capture.settings import CaptureSettings
 from rlx_datapipe.capture.streams import Plan
 from rlx_datapipe.capture.streams import plan as plan_streams
-from rlx_datapipe.store.capture_manifest import CaptureHead, newest_entry
+from rlx_datapipe.store.capture_manifest import CaptureHead
 from rlx_datapipe.store.keys import KeyRing
 from rlx_datapipe.venues.binance_endpoints import STREAM_KINDS, live_market
 
@@ -74,19 +74,9 @@ def capture(
     rotation = {"rotate_ns": int(settings.rotate_s * 1e9), "rotate_bytes": settings.rotate_mb * 1_000_000}
     limits = limits or RecorderLimits(**rotation)
     recorder = SegmentRecorder(out, head, keys=keys, limits=limits, calendar=calendar)
-    live = LiveCapture(plan, recorder, settings, resumed=_last_ids(out, recorder.last_ids), on_told=on_told)
+    live = LiveCapture(plan, recorder, settings, resumed=recorder.last_ids, on_told=on_told)
     stopped_by = asyncio.run(_run(live, out, duration_s, on_progress))
     return _summary(plan, out, live.progress(), stopped_by, recorder)
-
-
-def _last_ids(out: Path, last_ids: Mapping[str, int]) -> dict[str, int]:
-    """Last id of each stream that is accounted for: in a message, or in a gap declared behind it."""
-    found = dict(last_ids)
-    newest = newest_entry(out)
-    for gap in newest.entry.gaps if newest else ():
-        if gap.stream in found and gap.to_id is not None:
-            found[gap.stream] = max(found[gap.stream], gap.to_id)
-    return found
 
 
 async def _run(live: LiveCapture, out: Path, duration_s: float | None, on_progress: OnProgress) -> str:
