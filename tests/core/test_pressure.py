@@ -89,10 +89,22 @@ def test_a_queue_above_a_capacity_that_shrank_is_full_but_does_not_stall() -> No
     assert gate.read(4, 0.0) == PAUSE
 
 
+class Drops:
+    """Caches that are dropped, which takes a second each time; the clock that it is taken from."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self.now_s = 0, 0.0
+        monkeypatch.setattr(module, "drop_caches", self.drop)
+        monkeypatch.setattr(module, "now_s", lambda: self.now_s)
+
+    def drop(self) -> None:
+        self.count += 1
+        self.now_s += 1.0
+
+
 def test_every_rung_of_memory_does_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([600, 700, 800, 900, 870, 840, 760, 640])
-    dropped: list[int] = []
-    monkeypatch.setattr(module, "drop_caches", lambda: dropped.append(1))
+    drops = Drops(monkeypatch)
     pressure = Pressure(Settings(queue_batches=8), lambda: next(readings) * 10**6)
     done = []
     for _ in range(8):
@@ -112,16 +124,16 @@ def test_every_rung_of_memory_does_what_it_says(monkeypatch: pytest.MonkeyPatch)
     told = pressure.told()
     assert (told["shrink"], told["drop"], told["spill"], told["spilled_bytes"]) == (1, 1, 1, 10)
     assert told["memory_bytes_max"] == 900_000_000
-    assert len(dropped) == 1
+    assert drops.count == 1
 
 
-def test_caches_are_not_dropped_with_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped: list[int] = []
-    monkeypatch.setattr(module, "drop_caches", lambda: dropped.append(1))
+def test_giving_memory_back_takes_a_fiftieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    drops = Drops(monkeypatch)
     pressure = Pressure(Settings(memory_mb=1), lambda: 10**9)
-    for _ in range(100):
+    for _ in range(1_000):
         pressure.relieve(lambda: 0)
-    assert len(dropped) == 4
+        drops.now_s += 0.2
+    assert 1 < drops.count <= drops.now_s / 50 + 1
 
 
 def test_without_a_limit_memory_is_not_read() -> None:

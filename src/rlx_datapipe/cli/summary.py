@@ -232,7 +232,7 @@ def _add_shares(table: Table, chain: dict[str, Any]) -> None:
         table.add_row("without book", f"{without:,}", f"{share:.2%} of events, {words}")
     if early:
         share = early / chain["events"]
-        table.add_row("clock", f"{early:,}", f"{share:.2%} of events early: the recorder's clock is behind")
+        table.add_row("clock", f"{early:,}", f"{share:.2%} of events early: recorder's clock behind")
 
 
 def source_table(chain: dict[str, Any]) -> Table:

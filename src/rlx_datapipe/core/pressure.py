@@ -12,7 +12,8 @@ from rlx_datapipe.core.memory import drop_caches, resident_bytes
 
 THROTTLE, PAUSE, FLUSH = 1, 2, 3
 SHRINK, DROP, SPILL = 1, 2, 3
-_READINGS_BETWEEN_DROPS = 32
+_DROPS_SHARE = 0.02
+"""Most of the time that may go into giving memory back: in a process of many objects it takes a second."""
 _POLL_S = 0.1
 
 
@@ -134,7 +135,7 @@ class Pressure:
                 for at, name in enumerate(("shrink", "drop", "spill"))
             ]
         )
-        self._readings_since_drop = 0
+        self._drops_again_s = 0.0
         self.reading = Gate(settings, self.read_ahead, flushes=False)
         self.writing = Gate(settings, self.read_ahead, flushes=True)
         self.memory_bytes_max = 0
@@ -156,12 +157,9 @@ class Pressure:
             self._memory.read(memory_bytes / self._limit_bytes)
         if flush or self._memory.rung >= SPILL:
             self.spilled_bytes += spill()
-        if self._memory.rung < DROP:
-            self._readings_since_drop = 0
-            return
-        if self._readings_since_drop % _READINGS_BETWEEN_DROPS == 0:
+        if self._memory.rung >= DROP and (begun_s := now_s()) >= self._drops_again_s:
             drop_caches()
-        self._readings_since_drop += 1
+            self._drops_again_s = begun_s + (now_s() - begun_s) / _DROPS_SHARE
 
     @property
     def rungs(self) -> tuple[str, ...]:
