@@ -70,7 +70,8 @@ class PartFile:
         self._in_writing: Future[None] | None = None
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._spilled = 0
+        self._spilled, self._weighed, self._weight = 0, 0, 0
+        """Pieces that are on the disk, those whose bytes are known, and the bytes of the latter in memory."""
         self._bounds: dict[str, list[int]] = {}
         self._nulls = {name: 0 for name in schema.names if name in _STATISTICS}
         self._rows = 0
@@ -97,13 +98,16 @@ class PartFile:
 
         They come back as they are written out, mapped, in the same pieces: the file keeps its bytes.
         """
-        held = self._waiting[self._spilled :]
-        size_bytes: int = sum(rows.nbytes for rows in held)
-        if size_bytes < max(1, SPILL_BYTES_MIN):
+        # Each piece is weighed once: small ones may be many.
+        self._weight += sum(rows.nbytes for rows in self._waiting[self._weighed :])
+        self._weighed = len(self._waiting)
+        if self._weight < max(1, SPILL_BYTES_MIN):
             return 0
+        held = self._waiting[self._spilled :]
         with self._or_unpublished():
             self._waiting[self._spilled :] = [_moved_to_disk(held, spill_path(self.path))]
-        self._spilled = len(self._waiting)
+        size_bytes, self._weight = self._weight, 0
+        self._spilled = self._weighed = len(self._waiting)
         return size_bytes
 
     def abandon(self) -> None:
@@ -137,7 +141,8 @@ class PartFile:
         if not self._waiting:
             return
         rows = pa.concat_tables(self._waiting)
-        self._waiting, self._waiting_rows, self._spilled = [], 0, 0
+        self._waiting, self._waiting_rows = [], 0
+        self._spilled, self._weighed, self._weight = 0, 0, 0
         with self._or_unpublished():
             self._settle()
             # As large as it was before this row group: whether it is written by now must not matter.
