@@ -24,6 +24,7 @@ from rlx_datapipe.store.keys import KEY_BYTES, KeyRing, MasterKey
 
 RATE = 20_000
 _SAFE_MS = 100
+_EXCHANGE = "rlx_datapipe.pipeline.bench.capture_exchange"
 _PATIENCE_S = 30
 _GROWTH_MB = 50
 _SETTLED = 0.5
@@ -114,7 +115,7 @@ def capture_all(
 @contextmanager
 def busy_exchange(messages: int) -> Iterator[str]:
     """The exchange in its process; its address."""
-    command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench.capture_exchange", str(RATE), str(messages)]
+    command = [sys.executable, "-m", "rlx_datapipe.core.program", _EXCHANGE, str(RATE), str(messages)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # noqa: S101
         try:
