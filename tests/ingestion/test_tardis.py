@@ -39,6 +39,7 @@ from rlx_datapipe.ingestion import csv_lines, tardis
 from rlx_datapipe.ingestion.ingest import DataIngestion, ingest, parsed_batches
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.ingestion.sources import find_sources
+from rlx_datapipe.ingestion.tardis_messages import BROKEN
 
 SETTINGS = Settings()
 SMALL = Settings(batch_rows=4, horizon_ms=50)
@@ -463,11 +464,11 @@ def test_a_truncated_file_is_read_as_far_as_it_is_whole(cut: int, tmp_path: Path
     found = parsed(source)
     assert found.rejects[-1].reason.startswith("gzip stream ends before its end marker")
     count = found.events.shape[1]
-    rejected = len(found.rejects) - 1
     last = int(found.events[Field.MESSAGE, -1])
     assert np.array_equal(found.events, whole.events[:, :count])
     assert last <= found.rejects[-1].row <= 2 + len(tape.rows[L2])
-    assert rejected == 0
+    assert {one.reason for one in found.rejects[:-1]} == {BROKEN}, "nobody knows whether it is whole"
+    assert len({one.raw.split(b",")[3] for one in found.rejects[:-1]}) == 1
 
 
 def test_a_last_line_without_end_is_no_row(tmp_path: Path) -> None:
@@ -593,6 +594,31 @@ def test_damaged_rows_are_events_or_rejects(
             for number, line in enumerate(rows, 2)
             if line and number not in refused
         }
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=SEEDS)
+def test_a_packed_file_that_is_damaged_is_told(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Cut, or with a byte changed: what is given out before the damage is what was there."""
+    random = Random(seed)
+    source = source_of(Tape(seed=7).play(60).write(tmp_path_factory.mktemp("bytes"), [L2]))
+    whole, content = parsed(source), bytearray(source.files[0].read_bytes())
+    at = random.randrange(10, len(content))
+    is_cut = random.random() < 0.5
+    if is_cut:
+        del content[at:]
+    else:
+        content[at] ^= 1 << random.randrange(8)
+    source.files[0].write_bytes(content)
+    try:
+        found = parsed(source)
+    except SourceError as told:
+        assert "\n" not in str(told)  # noqa: PT017
+        return
+    assert found.rejects[-1].reason.startswith("gzip stream")
+    if is_cut:
+        assert {one.reason for one in found.rejects[:-1]} <= {BROKEN}
+        assert np.array_equal(found.events, whole.events[:, : found.events.shape[1]])
 
 
 # ── the same whatever the batches ──
