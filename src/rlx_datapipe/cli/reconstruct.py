@@ -16,6 +16,7 @@ from rlx_datapipe.cli.terminal import (
     give,
     guarded,
     json_option,
+    key_option,
     say,
     settings_from,
     tell_of_compilation,
@@ -46,12 +47,7 @@ _FORMAT = "Layout of the sources: auto tells it by content, any other word says 
 @click.option("--books-levels", type=int, help="Depth of the books table.")
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
 @click.option("--follow", is_flag=True, help="Take in a capture as it is written, until it ends.")
-@click.option(
-    "--key-file",
-    type=click.Path(path_type=Path),
-    envvar="RLX_KEY_FILE",
-    help="Keys of a capture that is encrypted.",
-)
+@key_option
 @click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
 @config_option
 @json_option

@@ -27,6 +27,13 @@ config_option = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with settings."
 )
 
+key_option = click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    envvar="RLX_KEY_FILE",
+    help="Keys of a capture that is encrypted.",
+)
+
 
 def say(text: str = "") -> None:
     """Tell the user something that is not the result; on stderr."""

@@ -36,6 +36,7 @@ def inspect(
     settings: Settings | None = None,
     *,
     deep: bool = False,
+    key_file: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def inspect(
     every committed file are verified first: ``verified`` counts them, ``problems`` lists what is wrong, and
     if anything is, nothing else is told. ``unfinished`` has the chains that the run which made the dataset
     did not bring to their end, and how far they have come: the digest and all counts leave them out.
+    ``key_file`` has the keys of captures that are encrypted.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def inspect(
         raise OptionError("a dataset is inspected alone", found=found, remedy="Give one dataset at a time")
     settings = settings or Settings()
     ignored: list[Path] = []
-    sources = find_sources(given, settings, on_ignored=ignored.append)
+    sources = find_sources(given, settings, key_file=key_file, on_ignored=ignored.append)
     for path in ignored:
         on_notice(f"ignored: {readable(str(path))} is no recording")
     return {
