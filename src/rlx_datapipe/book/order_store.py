@@ -1,0 +1,166 @@
+"""The store of a level-3 feed for Python callers: room, checkpoints and named answers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx_datapipe.book import orders
+from rlx_datapipe.book.orders import (
+    AT_CLOCK,
+    AT_LEVELS_LOG2,
+    AT_LEVELS_USED,
+    AT_ORDERS_LOG2,
+    AT_ORDERS_USED,
+    HEADER_WORDS,
+    LEVEL_WORDS,
+    MAX_PRICE,
+    MAX_TOTAL,
+    ORDER_WORDS,
+    IntArray,
+)
+
+LEAST_LOG2 = 6
+GREATEST_LOG2 = 30
+
+
+class OrderStore:
+    """Orders by id and totals by level, see `orders`.
+
+    Attributes
+    ----------
+    state
+        The whole store as one int64 array, for kernels. `reserve` may replace it: ask for it after that.
+    """
+
+    def __init__(self) -> None:
+        self.state: IntArray = _empty(LEAST_LOG2, LEAST_LOG2)
+
+    def reserve(self, more_orders: int, more_levels: int) -> None:
+        """Make room for so many new orders and levels, sweeping out what is gone.
+
+        Raises
+        ------
+        ValueError
+            When there would be more than 2**30 slots.
+        """
+        state = self.state
+        if _fits(int(state[AT_ORDERS_USED]) + more_orders, int(state[AT_ORDERS_LOG2])) and _fits(
+            int(state[AT_LEVELS_USED]) + more_levels, int(state[AT_LEVELS_LOG2])
+        ):
+            return
+        self._rebuild(*self.to_arrays(), more_orders, more_levels)
+
+    def _rebuild(
+        self, held: IntArray, levels: IntArray, clock: int, more_orders: int, more_levels: int
+    ) -> None:
+        # Twice what is needed, so that sweeps don't follow each other too closely.
+        needs = (2 * (held.shape[1] + more_orders), 2 * (levels.shape[1] + more_levels))
+        state = _empty(*map(_log2_for, needs))
+        orders.fill(state, held, levels)
+        state[AT_CLOCK] = clock
+        self.state = state
+
+    def quantity(self, order: int) -> int:
+        """What is left of an order; 0 if it is not known."""
+        return int(orders.order_quantity(self.state, order))
+
+    def total(self, side: int, price: int) -> int:
+        """Total quantity of a level."""
+        return int(orders.level_total(self.state, orders.place_of(side, price)))
+
+    def rest(self, order: int, side: int, price: int, quantity: int) -> int:
+        """See `orders.rest_order`."""
+        self.reserve(1, 2)
+        return int(orders.rest_order(self.state, order, orders.place_of(side, price), quantity))
+
+    def take(self, order: int, side: int, price: int, quantity: int, *, is_all: bool) -> int:
+        """See `orders.take_order`."""
+        self.reserve(1, 2)
+        return int(orders.take_order(self.state, order, orders.place_of(side, price), quantity, is_all))
+
+    def end(self, order: int, side: int, price: int, quantity: int) -> int:
+        """See `orders.end_order`."""
+        self.reserve(1, 2)
+        return int(orders.end_order(self.state, order, orders.place_of(side, price), quantity))
+
+    def restate(self, side: int, price: int, total: int, *, forgets: bool) -> None:
+        """See `orders.restate_level`."""
+        self.reserve(0, 1)
+        orders.restate_level(self.state, orders.place_of(side, price), total, forgets)
+
+    def to_arrays(self) -> tuple[IntArray, IntArray, int]:
+        """All that is left: orders int64 (4, n) by id, levels int64 (3, m) by place, and the clock.
+
+        The same for the same messages, however often room was made between them.
+        """
+        state = self.state
+        apart = 1 << int(state[AT_ORDERS_LOG2])
+        held = state[HEADER_WORDS : HEADER_WORDS + ORDER_WORDS * apart].reshape(ORDER_WORDS, apart)
+        start = HEADER_WORDS + ORDER_WORDS * apart
+        levels = state[start:].reshape(LEVEL_WORDS, -1)
+        levels = levels[:, levels[0] != 0]
+        levels = levels[:, np.argsort(levels[0])]
+        held = held[:, (held[0] != 0) & (held[2] > 0)]
+        held = held[:, np.argsort(held[0])]
+        at = np.searchsorted(levels[0], held[1])
+        since = np.append(levels[2], 0)[np.where(np.isin(held[1], levels[0]), at, -1)]
+        return (
+            np.ascontiguousarray(held[:, held[3] >= since]),
+            np.ascontiguousarray(levels[:, levels[1] > 0]),
+            int(state[AT_CLOCK]),
+        )
+
+    @classmethod
+    def from_arrays(cls, held: IntArray, levels: IntArray, clock: int) -> OrderStore:
+        """The store that gave these arrays.
+
+        Raises
+        ------
+        ValueError
+            When they can't be those of a store: wrong shapes, doubles, numbers out of range.
+        """
+        _check(held, levels, clock)
+        store = cls()
+        store._rebuild(held, levels, clock, 0, 0)
+        return store
+
+
+def _empty(orders_log2: int, levels_log2: int) -> IntArray:
+    """A store that knows nothing, with so many slots."""
+    words = HEADER_WORDS + (ORDER_WORDS << orders_log2) + (LEVEL_WORDS << levels_log2)
+    state = np.zeros(words, dtype=np.int64)
+    state[AT_ORDERS_LOG2], state[AT_LEVELS_LOG2] = orders_log2, levels_log2
+    return state
+
+
+def _fits(count: int, log2: int) -> bool:
+    return 4 * count <= 3 << log2
+
+
+def _log2_for(count: int) -> int:
+    log2 = LEAST_LOG2
+    while not _fits(count, log2):
+        log2 += 1
+        if log2 > GREATEST_LOG2:
+            raise ValueError(f"{count} orders or levels are more than a store can hold")
+    return log2
+
+
+def _check(held: IntArray, levels: IntArray, clock: int) -> None:
+    """Refuse what no store can have given."""
+    if held.dtype != np.int64 or levels.dtype != np.int64 or held.ndim != 2 or levels.ndim != 2:
+        raise ValueError("orders and levels must be int64 arrays of two dimensions")
+    if held.shape[0] != ORDER_WORDS or levels.shape[0] != LEVEL_WORDS:
+        raise ValueError(f"orders and levels of shapes {held.shape} and {levels.shape} are none of a store")
+    for keys in (held[0], levels[0]):
+        if (keys < 1).any() or (np.diff(keys) <= 0).any():
+            raise ValueError("ids or places are not rising numbers above 0")
+    places = np.concatenate((held[1], levels[0]))
+    amounts = np.concatenate((held[2], levels[1]))
+    since = np.concatenate((held[3], levels[2]))
+    if (places < 2).any() or (places >> 1 > MAX_PRICE).any():
+        raise ValueError("places out of range")
+    if (amounts < 1).any() or (amounts > MAX_TOTAL).any():
+        raise ValueError("quantities out of range")
+    if (since < 0).any() or (since > clock).any():
+        raise ValueError("something came later than the clock says")
