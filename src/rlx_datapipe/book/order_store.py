@@ -88,6 +88,17 @@ class OrderStore:
         self.reserve(0, 1)
         orders.restate_level(self.state, orders.place_of(side, price), total, forgets)
 
+    def compare(self, side: int, reach: int, stated: IntArray) -> tuple[int, int, int]:
+        """See `orders.compare_side`: levels, levels equal, our best price or 0."""
+        told = np.zeros(3, dtype=np.int64)
+        orders.compare_side(self.state, side, reach, stated, told)
+        return int(told[0]), int(told[1]), int(told[2])
+
+    def restate_all(self, side: int, reach: int, stated: IntArray) -> None:
+        """See `orders.restate_side`."""
+        self.reserve(0, len(stated))
+        orders.restate_side(self.state, side, reach, stated)
+
     def to_arrays(self) -> tuple[IntArray, IntArray, int]:
         """All that is left: orders int64 (4, n) by id, levels int64 (3, m) by place, and the clock.
 

@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 
 MAX_PRICE: Final = 2**61
 MAX_TOTAL: Final = 2**62 - 1
-"""No quantity or total exceeds it, so that two of them never wrap; a total that would is cut there, and told."""
+"""No quantity or total exceeds it, so that two never wrap; a total that would is cut there, and told."""
 
 AT_ORDERS_LOG2: Final = 0
 AT_ORDERS_USED: Final = 1
@@ -234,6 +234,64 @@ def end_order(state: IntArray, order: int, place: int, quantity: int) -> int:
     before = order_place(state, order)
     set_order(state, order, before, 0)
     return (OK if before == place else ELSEWHERE) | move_level(state, before, -held)
+
+
+@kernel
+def compare_side(state: IntArray, side: int, reach: int, stated: IntArray, told: IntArray) -> None:
+    """Hold the totals of a side against a statement of it, as far as that reaches.
+
+    Parameters
+    ----------
+    state
+        The store.
+    side, reach
+        Which side; the worst price of which the statement tells anything.
+    stated
+        int64 (n, 2): price and quantity of each level that is stated, best first.
+    told
+        int64 (3,), filled: levels of ours or theirs, levels equal on both, and our best price or 0.
+    """
+    start, apart = levels_start(state), _levels_apart(state)
+    ours = shared = equal = best = 0
+    for at in range(start, start + apart):
+        if (
+            state[at + apart] > 0
+            and side_of(state[at]) == side
+            and _reaches(side, reach, price_of(state[at]))
+        ):
+            ours += 1
+            if best == 0 or _reaches(side, best, price_of(state[at])):
+                best = price_of(state[at])
+    for i in range(stated.shape[0]):
+        total = level_total(state, place_of(side, stated[i, 0]))
+        shared += 1 if total > 0 else 0
+        equal += 1 if total == stated[i, 1] else 0
+    told[0], told[1], told[2] = ours + stated.shape[0] - shared, equal, best
+
+
+@kernel
+def restate_side(state: IntArray, side: int, reach: int, stated: IntArray) -> None:
+    """Set the totals of a side to what is stated, as far as that reaches; see `compare_side`.
+
+    There must be room for as many levels. Orders of levels that are not stated are forgotten.
+    """
+    start, apart = levels_start(state), _levels_apart(state)
+    for at in range(start, start + apart):
+        price = price_of(state[at])
+        if state[at + apart] > 0 and side_of(state[at]) == side and _reaches(side, reach, price):
+            is_stated = False
+            for i in range(stated.shape[0]):
+                is_stated = is_stated or stated[i, 0] == price
+            if not is_stated:
+                restate_level(state, state[at], 0, True)
+    for i in range(stated.shape[0]):
+        restate_level(state, place_of(side, stated[i, 0]), stated[i, 1], False)
+
+
+@helper
+def _reaches(side: int, reach: int, price: int) -> bool:
+    """Whether a price is as good as another, or better."""
+    return price <= reach if side == 1 else price >= reach
 
 
 @kernel

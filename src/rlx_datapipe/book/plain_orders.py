@@ -68,3 +68,24 @@ class PlainOrders:
             self.orders = {
                 order: (place, held) for order, (place, held) in self.orders.items() if place != (side, price)
             }
+
+    def compare(self, side: int, reach: int, stated: list[tuple[int, int]]) -> tuple[int, int, int]:
+        """See `orders.compare_side`."""
+        ours = {price: total for (of, price), total in self.totals.items() if of == side and total > 0}
+        ours = {price: total for price, total in ours.items() if _reaches(side, reach, price)}
+        prices = {*ours, *(price for price, _ in stated)}
+        equal = sum(self.total(side, price) == quantity for price, quantity in stated)
+        return len(prices), equal, (max if side == 0 else min)(ours, default=0)
+
+    def restate_all(self, side: int, reach: int, stated: list[tuple[int, int]]) -> None:
+        """See `orders.restate_side`."""
+        prices = {price for price, _ in stated}
+        for of, price in list(self.totals):
+            if of == side and _reaches(side, reach, price) and price not in prices and self.total(of, price):
+                self.restate(of, price, 0, forgets=True)
+        for price, quantity in stated:
+            self.restate(side, price, quantity, forgets=False)
+
+
+def _reaches(side: int, reach: int, price: int) -> bool:
+    return price <= reach if side == 1 else price >= reach

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.ingestion.archives import LAKE, ArchiveReader, find_archives
+from rlx_datapipe.ingestion.bitstamp import BitstampReader, find_bitstamp, has_bitstamp_head
 from rlx_datapipe.ingestion.captures import CaptureReader, find_captures
 from rlx_datapipe.ingestion.inflate import Inflated, codec_of
+from rlx_datapipe.ingestion.lobster import LobsterReader, find_lobster, has_lobster_head
 from rlx_datapipe.ingestion.reader import Reader, Task
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.ingestion.wanted import Wanted
-from rlx_datapipe.venues import binance
+from rlx_datapipe.venues import binance, bitstamp, lobster
 
 _HEAD_BYTES = 1 << 16
 
@@ -44,7 +46,11 @@ CAPTURES = Format(tuple(binance.MARKETS), lambda _: True, find_captures, Capture
 """Whatever is of no other layout: the lines of a capture are looked at one by one."""
 ARCHIVES = Format((LAKE,), lambda head: head.startswith(b"PAR1"), find_archives, ArchiveReader)
 
-FORMATS = (ARCHIVES, CAPTURES)
+PAIRS = Format((lobster.FORMAT,), has_lobster_head, find_lobster, LobsterReader)
+
+ORDER_LOGS = Format((bitstamp.FORMAT,), has_bitstamp_head, find_bitstamp, BitstampReader)
+
+FORMATS = (ARCHIVES, PAIRS, ORDER_LOGS, CAPTURES)
 """All formats; a file is of the first one that knows its head."""
 
 NAMES = (*CAPTURES.names, *(name for format in FORMATS if format is not CAPTURES for name in format.names))
