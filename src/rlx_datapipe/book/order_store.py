@@ -6,7 +6,6 @@ import numpy as np
 
 from rlx_datapipe.book import orders
 from rlx_datapipe.book.orders import (
-    AT_CLOCK,
     AT_LEVELS_LOG2,
     AT_LEVELS_USED,
     AT_ORDERS_LOG2,
@@ -50,15 +49,11 @@ class OrderStore:
             return
         self._rebuild(*self.to_arrays(), more_orders, more_levels)
 
-    def _rebuild(
-        self, held: IntArray, levels: IntArray, clock: int, more_orders: int, more_levels: int
-    ) -> None:
+    def _rebuild(self, held: IntArray, levels: IntArray, more_orders: int, more_levels: int) -> None:
         # Twice what is needed, so that sweeps don't follow each other too closely.
         needs = (2 * (held.shape[1] + more_orders), 2 * (levels.shape[1] + more_levels))
-        state = _empty(*map(_log2_for, needs))
-        orders.fill(state, held, levels)
-        state[AT_CLOCK] = clock
-        self.state = state
+        self.state = _empty(*map(_log2_for, needs))
+        orders.fill(self.state, held, levels)
 
     def quantity(self, order: int) -> int:
         """What is left of an order; 0 if it is not known."""
@@ -99,30 +94,31 @@ class OrderStore:
         self.reserve(0, len(stated))
         orders.restate_side(self.state, side, reach, stated)
 
-    def to_arrays(self) -> tuple[IntArray, IntArray, int]:
-        """All that is left: orders int64 (4, n) by id, levels int64 (3, m) by place, and the clock.
+    def to_arrays(self) -> tuple[IntArray, IntArray]:
+        """All that is left: ids, places and quantities, int64 (3, n), and places and totals, int64 (2, m).
 
         The same for the same messages, however often room was made between them.
         """
         state = self.state
         apart = 1 << int(state[AT_ORDERS_LOG2])
-        held = state[HEADER_WORDS : HEADER_WORDS + ORDER_WORDS * apart].reshape(ORDER_WORDS, apart)
         start = HEADER_WORDS + ORDER_WORDS * apart
         levels = state[start:].reshape(LEVEL_WORDS, -1)
         levels = levels[:, levels[0] != 0]
         levels = levels[:, np.argsort(levels[0])]
-        held = held[:, (held[0] != 0) & (held[2] > 0)]
+        held = state[HEADER_WORDS:start].reshape(ORDER_WORDS, apart)
+        held = held[:, held[2] > 0]
         held = held[:, np.argsort(held[0])]
+        emptied = np.zeros(held.shape[1], dtype=np.int64)
         at = np.searchsorted(levels[0], held[1])
-        since = np.append(levels[2], 0)[np.where(np.isin(held[1], levels[0]), at, -1)]
+        has_level = np.append(levels[0], 0)[at] == held[1]
+        emptied[has_level] = levels[2, at[has_level]]
         return (
-            np.ascontiguousarray(held[:, held[3] >= since]),
-            np.ascontiguousarray(levels[:, levels[1] > 0]),
-            int(state[AT_CLOCK]),
+            np.ascontiguousarray(held[:3, held[3] >= emptied]),
+            np.ascontiguousarray(levels[:2, levels[1] > 0]),
         )
 
     @classmethod
-    def from_arrays(cls, held: IntArray, levels: IntArray, clock: int) -> OrderStore:
+    def from_arrays(cls, held: IntArray, levels: IntArray) -> OrderStore:
         """The store that gave these arrays.
 
         Raises
@@ -130,9 +126,9 @@ class OrderStore:
         ValueError
             When they can't be those of a store: wrong shapes, doubles, numbers out of range.
         """
-        _check(held, levels, clock)
+        _check(held, levels)
         store = cls()
-        store._rebuild(held, levels, clock, 0, 0)
+        store._rebuild(held, levels, 0, 0)
         return store
 
 
@@ -157,21 +153,18 @@ def _log2_for(count: int) -> int:
     return log2
 
 
-def _check(held: IntArray, levels: IntArray, clock: int) -> None:
+def _check(held: IntArray, levels: IntArray) -> None:
     """Refuse what no store can have given."""
     if held.dtype != np.int64 or levels.dtype != np.int64 or held.ndim != 2 or levels.ndim != 2:
-        raise ValueError("orders and levels must be int64 arrays of two dimensions")
-    if held.shape[0] != ORDER_WORDS or levels.shape[0] != LEVEL_WORDS:
+        raise ValueError("orders and levels of a store are int64 arrays of two dimensions")
+    if held.shape[0] != ORDER_WORDS - 1 or levels.shape[0] != LEVEL_WORDS - 1:
         raise ValueError(f"orders and levels of shapes {held.shape} and {levels.shape} are none of a store")
     for keys in (held[0], levels[0]):
         if (keys < 1).any() or (np.diff(keys) <= 0).any():
             raise ValueError("ids or places are not rising numbers above 0")
     places = np.concatenate((held[1], levels[0]))
-    amounts = np.concatenate((held[2], levels[1]))
-    since = np.concatenate((held[3], levels[2]))
     if (places < 2).any() or (places >> 1 > MAX_PRICE).any():
         raise ValueError("places out of range")
+    amounts = np.concatenate((held[2], levels[1]))
     if (amounts < 1).any() or (amounts > MAX_TOTAL).any():
         raise ValueError("quantities out of range")
-    if (since < 0).any() or (since > clock).any():
-        raise ValueError("something came later than the clock says")

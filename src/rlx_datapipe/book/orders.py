@@ -4,7 +4,7 @@ The store is one int64 array: a header, then two hashes (open addressing, linear
 
     header   magic, sizes and uses of both hashes, clock
     orders   ids | places | quantities left | when each came to its place
-    levels   places | totals | since when each total is followed
+    levels   places | totals | when each was last emptied by a statement
 
 A *place* is a side and a price in one number, see `place_of`. An id or place keeps its slot when nothing is
 left there; `order_store.OrderStore` sweeps such slots out when it makes room, which it does ahead: kernels
@@ -35,7 +35,7 @@ AT_ORDERS_USED: Final = 1
 AT_LEVELS_LOG2: Final = 2
 AT_LEVELS_USED: Final = 3
 AT_CLOCK: Final = 4
-"""Counts what happened; tells what came before what."""
+"""Counts what happened since room was made; tells which orders came to a place after it was last emptied."""
 HEADER_WORDS: Final = 8
 ORDER_WORDS: Final = 4
 LEVEL_WORDS: Final = 3
@@ -296,15 +296,15 @@ def _reaches(side: int, reach: int, price: int) -> bool:
 
 @kernel
 def fill(state: IntArray, held: IntArray, levels: IntArray) -> None:
-    """Put orders, int64 (4, n), and levels, int64 (3, m), into an empty store with room for them."""
+    """Put orders, int64 (3, n), and levels, int64 (2, m), into an empty store with room for them."""
     apart = _orders_apart(state)
     for i in range(held.shape[1]):
         at = _order_at(state, held[0, i])
-        for word in range(ORDER_WORDS):
+        for word in range(held.shape[0]):
             state[at + word * apart] = held[word, i]
     apart = _levels_apart(state)
     for i in range(levels.shape[1]):
         at = _level_at(state, levels[0, i])
-        for word in range(LEVEL_WORDS):
+        for word in range(levels.shape[0]):
             state[at + word * apart] = levels[word, i]
     state[AT_ORDERS_USED], state[AT_LEVELS_USED] = held.shape[1], levels.shape[1]

@@ -122,14 +122,12 @@ class BitstampReader(Reader):
 
     def state(self) -> State:
         """Orders and counts."""
-        held, levels, clock = self._orders.to_arrays()
-        return State({"clock": clock}, {"orders": held, "levels": levels, "words": self._words.copy()})
+        held, levels = self._orders.to_arrays()
+        return State({}, {"orders": held, "levels": levels, "words": self._words.copy()})
 
     def restore(self, state: State) -> None:
         """Go on with the orders and counts of another."""
-        self._orders = OrderStore.from_arrays(
-            state.array("orders", 4, None), state.array("levels", 3, None), state.integer("clock")
-        )
+        self._orders = OrderStore.from_arrays(state.array("orders", 3, None), state.array("levels", 2, None))
         self._words = state.array("words", WORDS)
 
     def steps(self, stream: int, file: int, row: int) -> Iterator[Step]:

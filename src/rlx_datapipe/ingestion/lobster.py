@@ -204,15 +204,13 @@ class LobsterReader(Reader):
 
     def state(self) -> State:
         """Orders, view and counts."""
-        held, levels, clock = self._orders.to_arrays()
+        held, levels = self._orders.to_arrays()
         arrays = {"orders": held, "levels": levels, "view": self._view.copy(), "words": self._words.copy()}
-        return State({"clock": clock}, arrays)
+        return State({}, arrays)
 
     def restore(self, state: State) -> None:
         """Go on with the orders, view and counts of another."""
-        self._orders = OrderStore.from_arrays(
-            state.array("orders", 4, None), state.array("levels", 3, None), state.integer("clock")
-        )
+        self._orders = OrderStore.from_arrays(state.array("orders", 3, None), state.array("levels", 2, None))
         self._view, self._words = state.array("view", 2, None), state.array("words", WORDS)
 
     def begin_day(self, levels: int) -> None:
