@@ -45,6 +45,8 @@ def _do(store: OrderStore | PlainOrders, step: tuple) -> object:
 
 def _held(store: OrderStore | PlainOrders) -> list[int]:
     return [
+        store.best(BID),
+        store.best(ASK),
         *(store.quantity(order) for order in (*range(1, 13), 2**62)),
         *(store.total(side, price) for side in (BID, ASK) for price in range(1, 7)),
     ]

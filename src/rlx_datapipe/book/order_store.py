@@ -63,6 +63,10 @@ class OrderStore:
         """Total quantity of a level."""
         return int(orders.level_total(self.state, orders.place_of(side, price)))
 
+    def best(self, side: int) -> int:
+        """Best price of a side, 0 if it has no level."""
+        return int(orders.best_level(self.state, side))
+
     def rest(self, order: int, side: int, price: int, quantity: int) -> int:
         """See `orders.rest_order`."""
         self.reserve(1, 2)

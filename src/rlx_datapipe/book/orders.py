@@ -288,6 +288,19 @@ def restate_side(state: IntArray, side: int, reach: int, stated: IntArray) -> No
         restate_level(state, place_of(side, stated[i, 0]), stated[i, 1], False)
 
 
+@kernel
+def best_level(state: IntArray, side: int) -> int:
+    """Best price of a side, 0 if it has no level; looks at all of them."""
+    start, apart = levels_start(state), _levels_apart(state)
+    best = 0
+    for at in range(start, start + apart):
+        if state[at + apart] > 0 and side_of(state[at]) == side:
+            price = price_of(state[at])
+            if best == 0 or _reaches(side, best, price):
+                best = price
+    return best
+
+
 @helper
 def _reaches(side: int, reach: int, price: int) -> bool:
     """Whether a price is as good as another, or better."""

@@ -69,6 +69,11 @@ class PlainOrders:
                 order: (place, held) for order, (place, held) in self.orders.items() if place != (side, price)
             }
 
+    def best(self, side: int) -> int:
+        """See `orders.best_level`."""
+        prices = [price for (of, price), total in self.totals.items() if of == side and total > 0]
+        return (max if side == 0 else min)(prices, default=0)
+
     def compare(self, side: int, reach: int, stated: list[tuple[int, int]]) -> tuple[int, int, int]:
         """See `orders.compare_side`."""
         ours = {price: total for (of, price), total in self.totals.items() if of == side and total > 0}

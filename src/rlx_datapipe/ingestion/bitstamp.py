@@ -16,7 +16,7 @@ from rlx_datapipe.core.event import FIELDS, NONE, Int64Array
 from rlx_datapipe.core.feed import Parsed, Probe, Reject
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.units import REASONS, Exactness, parse_many, scale_many
-from rlx_datapipe.ingestion.bitstamp_kernel import COLUMNS, WORDS, Column, Word, tell_orders
+from rlx_datapipe.ingestion.bitstamp_kernel import COLUMNS, WAITING_MAX, WORDS, Column, Word, tell_orders
 from rlx_datapipe.ingestion.reader import Reader, Step, Task, number_messages
 from rlx_datapipe.ingestion.recordings import span_ns
 from rlx_datapipe.ingestion.source import Source, instrument_of
@@ -31,14 +31,6 @@ Told = Line | Other | Fault | None
 NS_PER_MS = 1_000_000
 HEAD_LINES = 20_000
 _HEADING = b"id,timestamp,exchange.timestamp,price,volume,action,direction"
-_COUNTED = {
-    Word.SNAPSHOTS: "snapshots compared",
-    Word.BEST_EQUAL: "snapshots with both best prices equal",
-    Word.LEVELS: "levels compared",
-    Word.LEVELS_EQUAL: "levels equal",
-    Word.UNKNOWN: "messages on unknown orders",
-    Word.SIDELESS: "trades of unknown aggressor",
-}
 
 
 def has_bitstamp_head(head: bytes) -> bool:
@@ -119,6 +111,11 @@ class BitstampReader(Reader):
         super().__init__(source, task)
         self._orders = OrderStore()
         self._words = np.zeros(WORDS, dtype=np.int64)
+
+    @property
+    def told(self) -> dict[str, int]:
+        """How snapshots and orders have agreed so far, by the names of `bitstamp_kernel.Word`."""
+        return {word.name.lower(): int(self._words[word]) for word in Word}
 
     def state(self) -> State:
         """Orders and counts."""
@@ -210,17 +207,14 @@ class BitstampReader(Reader):
                 parsed.rejects.append(Reject(file, row, line.reason, line.field, line.found, texts[index]))
         parsed.rejects.sort(key=lambda reject: reject.row)
         table = np.array(messages, dtype=np.int64).reshape(-1, COLUMNS)
-        parsed.events = self._play(table, levels, parsed.counts)
+        parsed.events = self._play(table, levels)
         return parsed
 
-    def _play(self, messages: Int64Array, levels: Int64Array, counts: Counter[str]) -> Int64Array:
-        """Events of messages; what was met is counted."""
-        self._orders.reserve(len(messages), 2 * len(messages) + len(levels))
-        before = self._words.copy()
-        out = np.empty((FIELDS, 2 * len(messages) + len(levels)), dtype=np.int64)
+    def _play(self, messages: Int64Array, levels: Int64Array) -> Int64Array:
+        """Events of messages."""
+        self._orders.reserve(len(messages) + WAITING_MAX, 3 * len(messages) + WAITING_MAX + len(levels))
+        out = np.empty((FIELDS, 3 * len(messages) + WAITING_MAX + len(levels)), dtype=np.int64)
         written = tell_orders(messages, levels, self.anchors, self._orders.state, self._words, out)
-        grown = self._words - before
-        counts.update({name: int(grown[word]) for word, name in _COUNTED.items() if grown[word]})
         return np.ascontiguousarray(out[:, :written])
 
 

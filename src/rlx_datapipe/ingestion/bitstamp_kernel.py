@@ -1,4 +1,8 @@
-"""Messages of Bitstamp's level-3 feed to events: orders become levels, statements anchor them."""
+"""Messages of Bitstamp's level-3 feed to events: orders become levels, statements anchor them.
+
+An order that crosses the book is told when it arrives, some 100 ms before it trades. It never rests at its
+limit, so it *waits*: it joins no level until it is gone, or what is left of it does not cross any more.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import numpy as np
 
 from rlx_datapipe.book.orders import (
     MAX_PRICE,
+    best_level,
     compare_side,
     end_order,
     level_total,
@@ -63,13 +68,23 @@ class Word(IntEnum):
     """Changes and deletions of orders that are not known."""
     SIDELESS = 8
     """Trades whose aggressor can't be told."""
-    CUTS = 9
+    CROSSING = 9
+    """Orders that had to wait."""
+    BESTS = 10
+    """Best bid and best ask, 0 where there is none."""
+    WAITING = 12
+    """Orders that wait now: how many; behind the cuts stand id, place and quantity of each, oldest first."""
+    CUTS = 13
     """What orders were last reduced by: how many so far, then (id, side, price, quantity) of the last few."""
 
 
 REMEMBERED = 8
 CUT_WORDS = 4
-WORDS = Word.CUTS + 1 + REMEMBERED * CUT_WORDS
+WAITING_MAX = 64
+"""Were it more the oldest would rest: then something is wrong with the book that they cross."""
+WAITING_WORDS = 3
+_FIRST = Word.CUTS + 1 + REMEMBERED * CUT_WORDS
+WORDS = _FIRST + WAITING_MAX * WAITING_WORDS
 
 
 @helper
@@ -125,10 +140,79 @@ def _aggressor(words: Int64Array, price: int, quantity: int) -> int:
 
 
 @helper
-def _apply(message: Int64Array, orders: Int64Array, words: Int64Array) -> int:
-    """Apply what is told of an order; the place where it rested before."""
+def _follow_best(orders: Int64Array, words: Int64Array, place: int) -> None:
+    """Follow a change of a level with the best price of its side."""
+    side, price = side_of(place), price_of(place)
+    best = words[Word.BESTS + side]
+    if level_total(orders, place) == 0:
+        if price == best:
+            words[Word.BESTS + side] = best_level(orders, side)
+    elif best == 0 or (price > best if side == Side.BID else price < best):
+        words[Word.BESTS + side] = price
+
+
+@helper
+def _crosses(words: Int64Array, place: int) -> bool:
+    """Whether an order at a place would trade at once."""
+    price = price_of(place)
+    if side_of(place) == Side.BID:
+        return bool(0 < words[Word.BESTS + Side.ASK] <= price)
+    return bool(words[Word.BESTS + Side.BID] >= price)
+
+
+@helper
+def _waiting(words: Int64Array, order: int) -> int:
+    """Where a waiting order stands, NONE if it does not wait."""
+    for i in range(words[Word.WAITING]):
+        if words[_FIRST + i * WAITING_WORDS] == order:
+            return _FIRST + i * WAITING_WORDS
+    return NONE
+
+
+@helper
+def _wait_no_more(words: Int64Array, at: int) -> None:
+    words[Word.WAITING] -= 1
+    for word in range(at, _FIRST + words[Word.WAITING] * WAITING_WORDS):
+        words[word] = words[word + WAITING_WORDS]
+
+
+@helper
+def _wait(words: Int64Array, order: int, place: int, quantity: int) -> None:
+    """Let an order wait; there is room."""
+    at = _FIRST + words[Word.WAITING] * WAITING_WORDS
+    words[at], words[at + 1], words[at + 2] = order, place, quantity
+    words[Word.WAITING] += 1
+    words[Word.CROSSING] += 1
+
+
+@helper
+def _write_level(
+    out: Int64Array, at: int, message: Int64Array, words: Int64Array, orders: Int64Array, place: int
+) -> int:
+    """Write a level that has changed."""
+    _follow_best(orders, words, place)
+    at = _write(out, at, message, words[Word.DEPTH_ID], Kind.BOOK_DELTA, place, 0)
+    out[Field.QUANTITY, at - 1] = level_total(orders, place)
+    return at
+
+
+@helper
+def _apply_waiting(message: Int64Array, words: Int64Array, at: int, place: int) -> None:
+    """Apply what is told of an order that waits."""
+    quantity = message[Column.QUANTITY]
+    is_over = message[Column.OP] == Op.DELETED or quantity == 0
+    if quantity < words[at + 2] and not (is_over and quantity > 0):
+        _remember(words, message[Column.ID], place, words[at + 2] - quantity)
+    if is_over:
+        _wait_no_more(words, at)
+    else:
+        words[at + 1], words[at + 2] = place, quantity
+
+
+@helper
+def _apply(message: Int64Array, orders: Int64Array, words: Int64Array, place: int) -> None:
+    """Apply what is told of an order that does not wait."""
     order, quantity = message[Column.ID], message[Column.QUANTITY]
-    place = place_of(message[Column.SIDE], message[Column.PRICE])
     held = order_quantity(orders, order)
     before = order_place(orders, order) if held > 0 else place
     if held == 0 and message[Column.OP] != Op.CREATED:
@@ -144,17 +228,12 @@ def _apply(message: Int64Array, orders: Int64Array, words: Int64Array) -> int:
     else:
         if held > quantity:
             _remember(words, order, before, held - quantity)
-        rest_order(orders, order, place, quantity)
-    return before
-
-
-@helper
-def _write_level(
-    out: Int64Array, at: int, message: Int64Array, words: Int64Array, orders: Int64Array, place: int
-) -> int:
-    at = _write(out, at, message, words[Word.DEPTH_ID], Kind.BOOK_DELTA, place, 0)
-    out[Field.QUANTITY, at - 1] = level_total(orders, place)
-    return at
+        if (held == 0 or before != place) and _crosses(words, place) and words[Word.WAITING] < WAITING_MAX:
+            if held > 0:
+                end_order(orders, order, before, held)
+            _wait(words, order, place, quantity)
+        else:
+            rest_order(orders, order, place, quantity)
 
 
 @helper
@@ -163,11 +242,27 @@ def _write_order(out: Int64Array, at: int, message: Int64Array, orders: Int64Arr
     words[Word.DEPTH_ID] = words[Word.LAST_ID]
     place = place_of(message[Column.SIDE], message[Column.PRICE])
     begin, total = at, level_total(orders, place)
-    before = _apply(message, orders, words)
-    if before != place:
-        at = _write_level(out, at, message, words, orders, before)
-    if level_total(orders, place) != total:
-        at = _write_level(out, at, message, words, orders, place)
+    waits = _waiting(words, message[Column.ID])
+    if waits != NONE:
+        _apply_waiting(message, words, waits, place)
+    else:
+        before = order_place(orders, message[Column.ID])
+        was_elsewhere = before != place and order_quantity(orders, message[Column.ID]) > 0
+        _apply(message, orders, words, place)
+        if was_elsewhere:
+            at = _write_level(out, at, message, words, orders, before)
+        if level_total(orders, place) != total:
+            at = _write_level(out, at, message, words, orders, place)
+    i = 0
+    while i < words[Word.WAITING]:
+        waits = _FIRST + i * WAITING_WORDS
+        if _crosses(words, words[waits + 1]):
+            i += 1
+            continue
+        rests = words[waits + 1]
+        rest_order(orders, words[waits], rests, words[waits + 2])
+        _wait_no_more(words, waits)
+        at = _write_level(out, at, message, words, orders, rests)
     if at == begin:
         at = _write(out, at, message, words[Word.DEPTH_ID], Kind.BOOK_DELTA, 0, Flag.EMPTY_GROUP)
     return at
@@ -214,6 +309,7 @@ def _take_snapshot(
         is_equal = is_equal and told[2] == (levels[start, 0] if stop > start else 0)
         if anchors or words[Word.IS_STARTED] == 0:
             restate_side(orders, side, reach, levels[start:stop])
+            words[Word.BESTS + side] = best_level(orders, side)
     if words[Word.IS_STARTED] == 1:
         words[Word.SNAPSHOTS] += 1
         words[Word.BEST_EQUAL] += 1 if is_equal else 0
@@ -242,7 +338,8 @@ def tell_orders(
         What is known so far: state of an `OrderStore` with room for a new order and two levels for each
         message, and for all levels; see `Word`. Updated.
     out
-        int64 (FIELDS, k), filled; with room for two columns for each message and one for each level.
+        int64 (FIELDS, k), filled; with room for three columns for each message, `WAITING_MAX` more, and one
+        for each level.
     """
     at = 0
     told = np.zeros(3, np.int64)

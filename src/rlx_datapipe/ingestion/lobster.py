@@ -41,17 +41,6 @@ MESSAGES, ROWS, ZIP = "message", "orderbook", "zip"
 _ZIPPED = re.compile(rb"_\d+_(?:message|orderbook)_\d{1,4}\.csv", re.ASCII)
 _MANY = 1 << 40
 _NO_MESSAGE, _NO_ROW = "has rows without a message", "ends before its message file"
-_COUNTED = {
-    Word.ROWS: "orderbook rows compared",
-    Word.ROWS_EQUAL: "orderbook rows equal",
-    Word.ROWS_ALONE: "orderbook rows told by messages alone",
-    Word.LEVELS: "levels told by messages",
-    Word.LEVELS_EQUAL: "levels told by messages and equal",
-    Word.REVEALED: "levels that came into view",
-    Word.HIDDEN: "levels that went out of view",
-    Word.ORDERS_KNOWN: "messages on known orders",
-    Word.ORDERS_UNLIKE: "messages on known orders that differ",
-}
 
 
 def has_lobster_head(head: bytes) -> bool:
@@ -202,6 +191,11 @@ class LobsterReader(Reader):
                 continue
             yield from _Day(self, number).steps(row if number == file else 0)
 
+    @property
+    def told(self) -> dict[str, int]:
+        """How rows and messages have agreed so far, by the names of `lobster_kernel.Word`."""
+        return {word.name.lower(): int(self._words[word]) for word in Word}
+
     def state(self) -> State:
         """Orders, view and counts."""
         held, levels = self._orders.to_arrays()
@@ -223,19 +217,16 @@ class LobsterReader(Reader):
 
     def tell(
         self, messages: Int64Array, rows: Int64Array, readable: Int64Array, first_row: int, midnight_ns: int
-    ) -> tuple[Int64Array, Counter[str]]:
-        """Events of some messages and rows, see `tell_messages`, and what was counted of them."""
+    ) -> Int64Array:
+        """Events of some messages and rows, see `tell_messages`."""
         count, levels = len(messages), rows.shape[1] // 4
         self._orders.reserve(count, count * (2 * levels + 1))
-        before = self._words.copy()
         out = np.empty((FIELDS, count * events_of_message(levels) + self._view.shape[1] * 2), dtype=np.int64)
         written = tell_messages(
             messages, rows, readable, first_row, midnight_ns,
             self._orders.state, self._view, self._words, out,
         )  # fmt: skip
-        grown = self._words - before
-        counts = Counter({name: int(grown[word]) for word, name in _COUNTED.items() if grown[word]})
-        return np.ascontiguousarray(out[:, :written]), counts
+        return np.ascontiguousarray(out[:, :written])
 
 
 class _Day:
@@ -340,11 +331,12 @@ class _Day:
                     rejects.append(Reject(self.names[0], first + a, skip.reason, found=found))
             rejects.sort(key=lambda reject: reject.row)
             part = slice(start, stop)
-            events, counts = self.reader.tell(
+            events = self.reader.tell(
                 messages.numbers[part], rows.numbers[part], readable[part], first + start, self.midnight_ns
             )
             told = messages.numbers[part][readable[part, 0] == 1]
-            counts.update(lobster.TYPE_NAMES[lobster.Type(kind)] for kind in told[:, lobster.TYPE].tolist())
+            kinds = told[:, lobster.TYPE].tolist()
+            counts = Counter(lobster.TYPE_NAMES[lobster.Type(kind)] for kind in kinds)
             parsed = Parsed(events=events, rejects=rejects, counts=counts, records=self._halts(told))
             yield self._step(parsed, first + stop - 1)
 

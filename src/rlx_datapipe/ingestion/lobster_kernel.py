@@ -94,7 +94,7 @@ def _stated_size(row: Int64Array, side: int, level: int) -> int:
 
 @helper
 def _stated_count(row: Int64Array, side: int) -> int:
-    levels = row.shape[0] // 4
+    levels: int = row.shape[0] // 4
     for level in range(levels):
         if _stated_price(row, side, level) == 0:
             return level

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -90,15 +91,12 @@ class Book(msgspec.Struct):
 Message = Order | Trade | Book
 
 _LINE = re.compile(rb"(\d{13}) ([a-z_]+) (\{.*\})\r?", re.ASCII | re.DOTALL)
-_ORDER, _TRADE, _BOOK = (msgspec.json.Decoder(kind) for kind in (Order, Trade, Book))
-_DECODERS: dict[
-    Op, msgspec.json.Decoder[Order] | msgspec.json.Decoder[Trade] | msgspec.json.Decoder[Book]
-] = {
-    Op.CREATED: _ORDER,
-    Op.CHANGED: _ORDER,
-    Op.DELETED: _ORDER,
-    Op.TRADE: _TRADE,
-    Op.SNAPSHOT: _BOOK,
+_DECODERS: dict[Op, msgspec.json.Decoder[Any]] = {
+    Op.CREATED: msgspec.json.Decoder(Order),
+    Op.CHANGED: msgspec.json.Decoder(Order),
+    Op.DELETED: msgspec.json.Decoder(Order),
+    Op.TRADE: msgspec.json.Decoder(Trade),
+    Op.SNAPSHOT: msgspec.json.Decoder(Book),
 }
 
 
@@ -142,7 +140,7 @@ def parse_line(line: bytes) -> Line | Other | Fault:
     if op is None:
         return Other(event.decode())
     try:
-        message = _DECODERS[op].decode(match[3])
+        message: Message = _DECODERS[op].decode(match[3])
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         return Fault(f"not a message of its event: {error}")
     if isinstance(message, Order):
