@@ -1,5 +1,7 @@
 """The store of a level-3 feed: what orders do to levels, against two dictionaries that do the same."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,7 @@ _steps = st.one_of(
 _room = st.tuples(st.just("reserve"), st.integers(0, 200), st.integers(0, 200))
 
 
-def _do(store: OrderStore | PlainOrders, step: tuple) -> object:
+def _do(store: OrderStore | PlainOrders, step: tuple[Any, ...]) -> object:
     """One step, and its answer."""
     kind, *facts = step
     if kind == "take":
@@ -54,7 +56,7 @@ def _held(store: OrderStore | PlainOrders) -> list[int]:
 
 @randomly
 @given(st.lists(st.one_of(_steps, st.just(("checkpoint",)), _room), max_size=60))
-def test_the_store_does_what_two_dictionaries_do(steps: list[tuple]) -> None:
+def test_the_store_does_what_two_dictionaries_do(steps: list[tuple[Any, ...]]) -> None:
     store, plain = OrderStore(), PlainOrders()
     for step in steps:
         if step[0] == "checkpoint":
@@ -68,7 +70,7 @@ def test_the_store_does_what_two_dictionaries_do(steps: list[tuple]) -> None:
 
 @randomly
 @given(st.lists(st.tuples(_steps, _room), max_size=40))
-def test_a_checkpoint_does_not_tell_when_room_was_made(steps: list[tuple]) -> None:
+def test_a_checkpoint_does_not_tell_when_room_was_made(steps: list[tuple[Any, ...]]) -> None:
     once, often = OrderStore(), OrderStore()
     for step, room in steps:
         assert _do(once, step) == _do(often, step)
@@ -116,6 +118,6 @@ def test_totals_never_wrap() -> None:
         ([[], []], [[], []]),
     ],
 )
-def test_what_is_no_checkpoint_is_refused(held: list, levels: list) -> None:
+def test_what_is_no_checkpoint_is_refused(held: list[list[int]], levels: list[list[int]]) -> None:
     with pytest.raises(ValueError, match=r"store|range|rising"):
         OrderStore.from_arrays(np.array(held, dtype=np.int64), np.array(levels, dtype=np.int64))

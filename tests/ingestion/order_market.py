@@ -195,8 +195,8 @@ def bitstamp_log(
             aggressor = {"type": 1 - side} if typed else {}
             tell("trade", price=price / 100, amount=filled / 10, id=trade, **aggressor)
 
-    for order in first_orders if whole else ():
-        tell_order("order_created", *order)
+    for first in first_orders if whole else ():
+        tell_order("order_created", *first)
     next_book = len(log.lines)
     while len(log.lines) < messages:
         if len(log.lines) >= next_book:

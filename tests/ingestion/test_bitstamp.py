@@ -115,9 +115,10 @@ def test_an_order_that_crosses_waits_until_it_has_traded(tmp_path: Path) -> None
         (row, [{price / ONE: size // ONE for price, size in side.items()} for side in book])
         for row, book in books(events)
     ]
-    asks, less = {101: 6, 102: 5}, {101: 5, 102: 5}
-    bids = {99: 5, 100: 5}
-    assert told == [
+    asks: dict[float, int] = {101: 6, 102: 5}
+    less: dict[float, int] = {101: 5, 102: 5}
+    bids: dict[float, int] = {99: 5, 100: 5}
+    expected: list[tuple[int, list[dict[float, int]]]] = [
         (1, [bids, less]),
         (2, [bids, asks]),
         (3, [bids, asks]),
@@ -125,13 +126,14 @@ def test_an_order_that_crosses_waits_until_it_has_traded(tmp_path: Path) -> None
         (5, [bids, less]),
         (8, [{**bids, 101.5: 6}, {102: 5}]),
     ]
+    assert told == expected
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_aggressor_of_a_trade_is_told_by_its_orders(tmp_path: Path, seed: int) -> None:
     def sides(*, typed: bool) -> list[int]:
         events, _ = read(log_of(tmp_path, bitstamp_log(seed, 800, typed=typed).lines))
-        return events[Field.SIDE, events[Field.KIND] == Kind.TRADE].tolist()
+        return [int(side) for side in events[Field.SIDE, events[Field.KIND] == Kind.TRADE]]
 
     assert len(sides(typed=True)) > 80
     assert set(sides(typed=True)) == {BID, ASK}

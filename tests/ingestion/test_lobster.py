@@ -334,13 +334,20 @@ def test_a_new_day_begins_with_the_levels_of_its_first_row(tmp_path: Path) -> No
     assert (checks(source), drifts(source)) == (159, [])
 
 
-def test_a_zip_is_read_as_its_files_are(tmp_path: Path) -> None:
-    paths = write_lobster(tmp_path, *lobster_rows(17, 100, 2), 2)
-    zipped = tmp_path / "sample.zip"
+def zip_of(folder: Path, told: list[str], rows: list[str]) -> Path:
+    """A zip of a pair of two levels; no other file is left."""
+    zipped = folder / "sample.zip"
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("ReadMe.txt", "about the files")
-        for path in reversed(paths):
+        for path in reversed(write_lobster(folder, told, rows, 2)):
             archive.write(path, f"sample/{path.name}")
+            path.unlink()
+    return zipped
+
+
+def test_a_zip_is_read_as_its_files_are(tmp_path: Path) -> None:
+    zipped = zip_of(tmp_path, *lobster_rows(17, 100, 2))
+    paths = write_lobster(tmp_path, *lobster_rows(17, 100, 2), 2)
     np.testing.assert_array_equal(read(source_of([zipped]))[0], read(source_of(paths))[0])
     assert check_every_border(source_of([zipped]), Settings(batch_rows=160)) > 4
 
@@ -390,6 +397,25 @@ def test_a_zip_of_several_days_is_refused(tmp_path: Path) -> None:
                 archive.writestr(lobster_name(kind, 1, day=day), "34200,1,7,5,100,1\n")
     with pytest.raises(SourceError, match=r"Unzip it"):
         find_sources([tmp_path / "days.zip"], Settings())
+
+
+def test_a_zip_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    zipped = zip_of(tmp_path, *lobster_rows(17, 100, 2))
+    zipped.write_bytes(zipped.read_bytes()[:-60])
+    with pytest.raises(SourceError, match=r"sample\.zip.*can't be unzipped"):
+        find_sources([zipped], Settings())
+
+
+def test_a_zip_that_is_corrupt_inside_is_told(tmp_path: Path) -> None:
+    zipped = zip_of(tmp_path, *lobster_rows(17, 100, 2))
+    spoilt = bytearray(zipped.read_bytes())
+    at = spoilt.index(b"orderbook_2.csv") + 100
+    spoilt[at : at + 20] = b"\xff" * 20
+    zipped.write_bytes(spoilt)
+    _, rejects = read(source_of([zipped]))
+    assert any(
+        reject.reason.startswith("zip stream is corrupt") and "orderbook" in reject.file for reject in rejects
+    )
 
 
 def test_other_decimals_are_refused(tmp_path: Path) -> None:

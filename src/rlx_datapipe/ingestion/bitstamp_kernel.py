@@ -272,8 +272,8 @@ def _write_order(out: Int64Array, at: int, message: Int64Array, orders: Int64Arr
 def _write_snapshot(
     out: Int64Array, at: int, message: Int64Array, levels: Int64Array, words: Int64Array
 ) -> int:
-    """Write a snapshot: the first begins the book, the others are compared with it."""
-    flags = Flag.SAMPLED if words[Word.IS_STARTED] == 1 else 0
+    """Write a snapshot: the first begins the book, the others are compared with it. Any may be cut."""
+    flags = Flag.REVEALED | (Flag.SAMPLED if words[Word.IS_STARTED] == 1 else 0)
     if words[Word.IS_STARTED] == 0:
         words[Word.DEPTH_ID] = words[Word.LAST_ID]
     update = words[Word.DEPTH_ID]

@@ -110,7 +110,9 @@ def _tables(pair: Pair) -> tuple[str, ...]:
 def _pairs(paths: Sequence[Path]) -> list[Pair]:
     pairs, halves = [], {}
     for path in paths:
-        if zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            is_zip = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+        if is_zip:
             pairs.append(zipped_pair(path))
         else:
             halves[path.parent / _named(path).other] = path

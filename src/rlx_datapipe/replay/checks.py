@@ -109,7 +109,7 @@ def widen_known(control: Int64Array, low: int, high: int) -> None:
 
 @kernel
 def _narrow_known(events: Int64Array, start: int, end: int, bids: int, control: Int64Array) -> None:
-    """Forget what is known beyond the sides that are flagged as cut: nothing told of it since it was known."""
+    """Forget what was known beyond sides that are flagged as cut: nothing has told of it since."""
     asks = end - start - bids
     if bids > 0 and events[Field.FLAGS, start] & Flag.REVEALED:
         control[Word.KNOWN_LOW] = max(stated_low(events, start, bids), control[Word.KNOWN_LOW])
