@@ -38,8 +38,12 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "lobster": Case(lobster_files, "", 399, "TEST"),
-    "bitstamp": Case(bitstamp_files, "", 0, "BTCUSD"),
+    "lobster": Case(
+        lobster_files, "c950ad0f97ecb7f74d9e664bc7822b0e9f068a808727359631044561e0b2a2b8", 399, "TEST"
+    ),
+    "bitstamp": Case(
+        bitstamp_files, "a3e19fc90cb4b6558e6a0f444f23e26789a16b34393ebff1768533bb4cdf939e", 0, "BTCUSD"
+    ),
 }
 
 
