@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,26 @@ def test_a_message_that_is_missing_shows_where_a_row_of_the_book_is_compared(tmp
     summary = reconstruct(tape.write(tmp_path / "in"), tmp_path / "out")
     drift = summary["chains"][0]["drift"]
     assert drift["exact"] < drift["samples"]
+
+
+def blocks(rows: list[str]) -> list[list[str]]:
+    """Rows by message."""
+    return [list(group) for _, group in groupby(rows, key=lambda line: line.split(",")[3])]
+
+
+def test_a_message_told_twice_is_a_duplicate_and_two_swapped_ones_are_put_in_order(
+    made: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    tape = market()
+    messages = blocks(tape.rows[L2])
+    messages[40], messages[41] = messages[41], messages[40]
+    messages.insert(60, messages[57])
+    tape.rows[L2] = [line for message in messages for line in message]
+    summary = reconstruct(tape.write(tmp_path / "in"), tmp_path / "out")
+    assert summary["chains"][0]["duplicates"] == 1
+    same = ["event_type", "origin_time", "update_id", "side", "price", "quantity", "best_bid_price"]
+    ours, theirs = (open_dataset(out).events.select(same).collect() for out in (tmp_path / "out", made[1]))
+    assert ours.equals(theirs)
 
 
 def test_a_snapshot_after_a_lost_connection_replaces_the_book(tmp_path: Path) -> None:

@@ -76,11 +76,10 @@ def read_lines(path: Path, start_row: int, line_bytes_max: int, file: str) -> It
             raise SourceError(f"a line longer than {line_bytes_max} bytes", file=path, row=row + 1)
         waiting, waiting_bytes = [rest], len(rest)
         if newline:
-            yield _lines(whole + newline, row, start_row, inflated.consumed)
-            row += whole.count(b"\n") + 1
+            lines, row = _lines(whole + newline, row, start_row, inflated.consumed)
+            yield lines
     whole, newline, rest = b"".join(waiting).rpartition(b"\n")
-    lines = _lines(whole + newline, row, start_row, inflated.consumed)
-    row += whole.count(b"\n") + len(newline)
+    lines, row = _lines(whole + newline, row, start_row, inflated.consumed)
     if row + bool(rest or inflated.damage) < start_row:
         raise SourceError(
             "fewer lines than were read before",
@@ -95,15 +94,16 @@ def read_lines(path: Path, start_row: int, line_bytes_max: int, file: str) -> It
     yield lines._replace(is_last=True, end=end)
 
 
-def _lines(block: bytes, row: int, start_row: int, consumed: int) -> Lines:
-    """The lines of a block that ends with one; ``row`` is the number of the line before it."""
+def _lines(block: bytes, row: int, start_row: int, consumed: int) -> tuple[Lines, int]:
+    """The lines of a block that ends with one, and the number of its last; ``row`` is that before them."""
     data = np.frombuffer(block, dtype=np.uint8)
     stops = np.flatnonzero(data == NEWLINE).astype(np.int64, copy=False)
     starts = np.concatenate((np.zeros(min(1, len(stops)), dtype=np.int64), stops[:-1] + 1))
-    rows = np.arange(row + 1, row + 1 + len(stops), dtype=np.int64)
+    last = row + len(stops)
+    rows = np.arange(row + 1, last + 1, dtype=np.int64)
     if len(stops):
         stops = stops - (data[np.maximum(stops - 1, 0)] == RETURN)
     kept = (rows > start_row) & (stops > starts)
     if not kept.all():
         starts, stops, rows = starts[kept], stops[kept], rows[kept]
-    return Lines(data, starts, stops, rows, consumed)
+    return Lines(data, starts, stops, rows, consumed), last

@@ -74,13 +74,15 @@ class TardisReader(TableReader):
                 ):
                     step, pending = pending.take(slice(cut)), pending.take(slice(cut, None))
                     done = step.number(-1)
-                    yield Step(self._parse(step, table, number, skips), number, done, lines.consumed)
+                    breaks_off = lines.end is not None and not len(pending)
+                    parsed = self._parse(step, table, number, skips, breaks_off=breaks_off)
+                    yield Step(parsed, number, done, lines.consumed)
             except SourceError as error:
                 raise SourceError(error.what, file=path, remedy=error.remedy, **error.facts) from error
             if lines.end is not None:
                 yield Step(Parsed(rejects=[lines.end]), number, lines.end.row, lines.consumed)
 
-    def _parse(self, rows: Rows, table: Table, number: int, skips: list[Skip]) -> Parsed:
+    def _parse(self, rows: Rows, table: Table, number: int, skips: list[Skip], *, breaks_off: bool) -> Parsed:
         """What whole messages became."""
         faults = faults_of(rows, table, skips)
         lead_ns = rows.values[ORIGIN] - rows.values[RECEIVED]
@@ -88,7 +90,7 @@ class TardisReader(TableReader):
         faults.add(is_ahead, "timestamp", AHEAD)
         kind = table.layout.table
         if kind == L2:
-            parsed = deltas(rows, faults, number, self._carried)
+            parsed = deltas(rows, faults, number, self._carried, breaks_off=breaks_off)
         else:
             parsed = _MADE_OF.get(kind, snapshots)(rows, faults)
             parsed.counts = Counter({kind: int(faults.good.sum())})

@@ -26,6 +26,7 @@ from rlx_datapipe.ingestion.tardis_rows import IS_SNAPSHOT, ORIGIN, RECEIVED, Ro
 
 MESSAGES_A_MICROSECOND = 1_000
 """An update id is the receive time in nanoseconds; below the microsecond is room for so many messages."""
+BROKEN = "the file breaks off behind this message: it may not be whole"
 _TOO_MANY = f"over {MESSAGES_A_MICROSECOND:,} messages of one receive time"
 
 
@@ -112,7 +113,7 @@ def _check_ladder(price: Int64Array, amount: Int64Array, exists: BoolArray, faul
     faults.add(np.flatnonzero(~exists.any(axis=(0, 1))), "bids[0].price", "no level on either side")
 
 
-def deltas(rows: Rows, faults: Faults, file: int, carried: Carried) -> Parsed:
+def deltas(rows: Rows, faults: Faults, file: int, carried: Carried, *, breaks_off: bool) -> Parsed:
     """Changes and snapshots of the order book; a snapshot goes on until the first change behind it.
 
     Parameters
@@ -123,9 +124,13 @@ def deltas(rows: Rows, faults: Faults, file: int, carried: Carried) -> Parsed:
         Number of the file.
     carried
         Brought up to date.
+    breaks_off
+        Whether the file does, behind these rows.
     """
     values = rows.values
     groups, firsts, lasts = _grouped(rows)
+    if breaks_off and len(firsts):
+        faults.add(groups == len(firsts) - 1, "", BROKEN)
     ids = _update_ids(values[RECEIVED, lasts], faults, groups)
     faults.spread(groups)
     is_kept = np.zeros(len(firsts), dtype=np.bool_)

@@ -44,8 +44,11 @@ class Table:
         ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         values = np.full((len(kinds), len(lines.rows)), NONE, dtype=np.int64)
         faults = np.zeros((2, len(lines.rows)), dtype=np.int64)
-        faults[:, _are_skipped(lines.rows, skips)] = [[1], [_SKIPPED]]
-        looked_at = np.flatnonzero(faults[0] == 0)
+        # Without skips a view, else a copy of those that are looked at.
+        looked_at: slice | Int64Array = slice(None)
+        if skips:
+            faults[:, _are_skipped(lines.rows, skips)] = [[1], [_SKIPPED]]
+            looked_at = np.flatnonzero(faults[0] == 0)
         read, found = values[:, looked_at], faults[:, looked_at]
         decimals = [self.instrument.price_decimals, self.instrument.quantity_decimals]
         read_cells(
@@ -60,7 +63,8 @@ class Table:
             read,
             found,
         )
-        values[:, looked_at], faults[:, looked_at] = read, found
+        if skips:
+            values[:, looked_at], faults[:, looked_at] = read, found
         return Rows(lines.data, lines.starts, lines.stops, lines.rows, values, faults)
 
 

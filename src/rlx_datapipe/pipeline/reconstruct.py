@@ -52,7 +52,7 @@ def reconstruct(
     Parameters
     ----------
     sources
-        Files or folders: Binance captures, or Crypto Lake Parquet, recognised by content.
+        Files or folders: Binance captures, Crypto Lake Parquet or Tardis CSV, recognised by content.
     out
         Folder of the new dataset; must not exist or be empty.
     settings
