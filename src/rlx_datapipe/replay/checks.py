@@ -19,6 +19,12 @@ def is_cut(levels: int) -> bool:
 
 
 @kernel
+def is_cut_side(events: Int64Array, row: int, levels: int) -> bool:
+    """Whether a snapshot side, one of whose rows is given, was cut: as told by a flag, or by its levels."""
+    return levels > 0 and (is_cut(levels) or events[Field.FLAGS, row] & Flag.REVEALED != 0)
+
+
+@kernel
 def levels_stop(events: Int64Array, start: int, stop: int) -> int:
     """Column behind the last level of the snapshot; one without levels has a row that is none."""
     return start if events[Field.PRICE, start] == NONE else stop
@@ -36,7 +42,7 @@ def bid_rows(events: Int64Array, start: int, stop: int) -> int:
 @kernel
 def stated_low(events: Int64Array, start: int, bids: int) -> int:
     """Lowest price down to which the snapshot knows the book: 0 when it held all bids."""
-    if is_cut(bids):
+    if is_cut_side(events, start, bids):
         return int(events[Field.PRICE, start + bids - 1])
     return 0
 
@@ -44,7 +50,7 @@ def stated_low(events: Int64Array, start: int, bids: int) -> int:
 @kernel
 def stated_high(events: Int64Array, stop: int, asks: int) -> int:
     """Highest price up to which the snapshot knows the book: NO_LIMIT when it held all asks."""
-    if is_cut(asks):
+    if is_cut_side(events, stop - 1, asks):
         return int(events[Field.PRICE, stop - 1])
     return NO_LIMIT
 
@@ -65,6 +71,7 @@ def check_passes(
         end = levels_stop(events, start, stop)
         bids = bid_rows(events, start, end)
         asks = end - start - bids
+        _narrow_known(events, start, end, bids, control)
         if not (
             _side_equal(events, start, bids, book, Side.BID)
             and _side_equal(events, start + bids, asks, book, Side.ASK)
@@ -80,7 +87,7 @@ def check_passes(
 @kernel
 def _side_equal(events: Int64Array, start: int, count: int, book: Int64Array, side: int) -> bool:
     held = level_count(book, side)
-    if held < count or (held > count and not is_cut(count)):
+    if held < count or (held > count and not is_cut_side(events, start, count)):
         return False
     prices, quantities = np.empty(count, np.int64), np.empty(count, np.int64)
     top_levels(book, side, count, prices, quantities)
@@ -98,3 +105,13 @@ def widen_known(control: Int64Array, low: int, high: int) -> None:
     """
     control[Word.KNOWN_LOW] = min(low, control[Word.KNOWN_LOW])
     control[Word.KNOWN_HIGH] = max(high, control[Word.KNOWN_HIGH])
+
+
+@kernel
+def _narrow_known(events: Int64Array, start: int, end: int, bids: int, control: Int64Array) -> None:
+    """Forget what was known beyond sides that are flagged as cut: nothing has told of it since."""
+    asks = end - start - bids
+    if bids > 0 and events[Field.FLAGS, start] & Flag.REVEALED:
+        control[Word.KNOWN_LOW] = max(stated_low(events, start, bids), control[Word.KNOWN_LOW])
+    if asks > 0 and events[Field.FLAGS, end - 1] & Flag.REVEALED:
+        control[Word.KNOWN_HIGH] = min(stated_high(events, end, asks), control[Word.KNOWN_HIGH])
