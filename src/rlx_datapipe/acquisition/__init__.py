@@ -1,0 +1,1 @@
+"""Archives become staged, certified files: found, planned, fetched, checked."""

@@ -1,0 +1,183 @@
+"""What an archive holds of what is wanted: found by its index, or by listing it, which is the truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+from rlx_datapipe.acquisition.archive import Archive, ArchiveObject
+from rlx_datapipe.acquisition.holdings import Inventory, LakeFile, Series, Wanted, spellings
+from rlx_datapipe.acquisition.index import NAME, read_index
+from rlx_datapipe.acquisition.settings import AcquisitionSettings
+from rlx_datapipe.core.errors import OptionError, SourceError
+from rlx_datapipe.venues import crypto_lake as lake
+
+USUAL_TABLES = (lake.TRADES, lake.BOOK, lake.DELTAS)
+_HOME = "market-data/cryptofeed"
+"""Where the archive's root is in a bucket that holds it."""
+_LISTED_MAX = 64
+"""Series whose sizes are asked for one by one behind an index; of more, only the index is told."""
+
+
+def find_root(archive: Archive) -> Archive:
+    """The archive with its root where the tables are: at the given place, or in the usual folder below it.
+
+    Raises
+    ------
+    SourceError
+        When there are no tables at either.
+    """
+    there = archive.folders()
+    if not _has_tables(there) and _HOME.partition("/")[0] in there:
+        archive = archive.below(_HOME)
+        there = archive.folders()
+    if _has_tables(there):
+        return archive
+    found = ", ".join(there[:5]) or "nothing"
+    raise SourceError(
+        "has no table of Crypto Lake",
+        file=archive.address.url,
+        found=found,
+        expected=", ".join(USUAL_TABLES),
+        remedy="Name the folder above the tables by --archive",
+    )
+
+
+def _has_tables(names: Iterable[str]) -> bool:
+    return any(name in (*USUAL_TABLES, *lake.OTHER_TABLES) for name in names)
+
+
+def take_inventory(
+    archive: Archive, wanted: Wanted, settings: AcquisitionSettings, *, by_list: bool = False
+) -> Inventory:
+    """Find what there is of what is wanted.
+
+    Parameters
+    ----------
+    archive
+        With its root above the tables, see `find_root`.
+    by_list
+        Whether to list all there is, and to believe no index: the truth, in one request for each 1,000
+        objects.
+
+    Raises
+    ------
+    SourceError
+        When a table is not there, or the store refuses.
+    """
+    there = [name for name in archive.folders() if "=" not in name]
+    tables = wanted.tables or tuple(name for name in there if name in (*USUAL_TABLES, *lake.OTHER_TABLES))
+    told: list[str] = []
+    series: list[Series] = []
+    found_by: dict[str, str] = {}
+    for table in tables:
+        if table not in there:
+            raise OptionError("no such table in the archive", found=table, expected=", ".join(there))
+        found, found_by[table] = _table(archive, table, wanted, settings, told, by_list=by_list)
+        series += _series(found, wanted, told)
+    return Inventory(archive.address.url, tuple(series), found_by, tuple(told))
+
+
+def _table(
+    archive: Archive,
+    table: str,
+    wanted: Wanted,
+    settings: AcquisitionSettings,
+    told: list[str],
+    *,
+    by_list: bool,
+) -> tuple[Iterable[ArchiveObject], str]:
+    """Objects of a table, and how they were found."""
+    if by_list:
+        return _listed(archive, table, wanted), "list"
+    index = read_index(archive, table, settings.index_mb_max * 10**6)
+    if not index.is_usable:
+        if index.problem != "there is no index":
+            told.append(f"{table}: {index.problem}; it was listed instead")
+        return _listed(archive, table, wanted), "list"
+    indexed = [ArchiveObject(path, -1, "") for path in index.paths]
+    chosen = [file for file in _files(indexed, []) if wanted.takes(file.exchange, file.symbol, file.date)]
+    folders = sorted({str(PurePosixPath(file.path).parent.parent) for file in chosen})
+    if len(folders) > _LISTED_MAX:
+        return indexed, "index"
+    if not folders:
+        # It may be younger than the index.
+        return _listed(archive, table, wanted), "list"
+    listed = [one for folder in folders for one in archive.listed(folder)]
+    _compare(table, {file.path for file in chosen}, listed, wanted, told)
+    return listed, "index, sizes by list"
+
+
+def _compare(
+    table: str, indexed: set[str], listed: Sequence[ArchiveObject], wanted: Wanted, told: list[str]
+) -> None:
+    """Tell how an index differs from the list, which is the truth."""
+    there = {file.path for file in _files(listed, []) if wanted.takes(file.exchange, file.symbol, file.date)}
+    gone, new = len(indexed - there), len(there - indexed)
+    if gone or new:
+        told.append(
+            f"{table}: the index is stale: it names {gone:,} files that are gone and lacks {new:,} that are "
+            "there; the list was believed"
+        )
+
+
+def _listed(archive: Archive, table: str, wanted: Wanted) -> Iterator[ArchiveObject]:
+    """Objects of a table, listed below as narrow prefixes as what is wanted allows."""
+    if not wanted.exchanges and not wanted.symbols:
+        yield from archive.listed(table)
+        return
+    there = [
+        name.removeprefix("exchange=") for name in archive.folders(table) if name.startswith("exchange=")
+    ]
+    for exchange in there:
+        if wanted.exchanges and exchange not in wanted.exchanges:
+            continue
+        folder = f"{table}/exchange={exchange}"
+        if not wanted.symbols:
+            yield from archive.listed(folder)
+            continue
+        for name in archive.folders(folder):
+            symbol = name.removeprefix("symbol=")
+            if any(symbol in spellings(one, exchange) for one in wanted.symbols):
+                yield from archive.listed(f"{folder}/{name}")
+
+
+def _series(found: Iterable[ArchiveObject], wanted: Wanted, told: list[str]) -> list[Series]:
+    by_key: dict[tuple[str, str, str], list[LakeFile]] = defaultdict(list)
+    for file in _files(found, told):
+        if wanted.takes(file.exchange, file.symbol, file.date):
+            by_key[file.table, file.exchange, file.symbol].append(file)
+    return [
+        Series(*key, tuple(sorted(files, key=lambda file: (file.date, file.name))))
+        for key, files in sorted(by_key.items(), key=lambda pair: pair[0])
+    ]
+
+
+def _files(found: Iterable[ArchiveObject], told: list[str]) -> Iterator[LakeFile]:
+    """Files that are a day's; the others are counted and told by the first of them."""
+    strange: list[str] = []
+    for one in found:
+        path = PurePosixPath(one.path)
+        if path.name == NAME:
+            continue
+        try:
+            says = lake.parse_path(path)
+        except SourceError:
+            says = lake.LakePath()
+        if not (says.exchange and says.symbol and says.date) or path.suffix != ".parquet":
+            strange.append(one.path)
+            continue
+        yield LakeFile(
+            path.parts[0],
+            says.exchange,
+            says.symbol,
+            says.date,
+            path.name,
+            one.path,
+            one.size_bytes,
+            one.etag,
+        )
+    if strange:
+        more = f" and {len(strange) - 1:,} more" if len(strange) > 1 else ""
+        told.append(f"passed over, for they are no day's file: {strange[0][:100]!a}{more}")
