@@ -1,1 +1,1 @@
-"""Archives become staged, certified files: found, planned, fetched, checked."""
+"""Acquisition: archives become staged, checked and certified files."""

@@ -220,8 +220,20 @@ def _few(told: list[str], most: int = 5) -> str:
 
 def archive_path(table: str, exchange: str, symbol: str, date: dt.date, number: int = 1) -> PurePosixPath:
     """Where the archive keeps a file, relative to its root."""
-    folder = f"{table}/exchange={_safe(exchange)}/symbol={_safe(symbol)}/dt={date.isoformat()}"
-    return PurePosixPath(folder, f"{number}.snappy.parquet")
+    return archive_folder(table, exchange, symbol, date) / f"{number}.snappy.parquet"
+
+
+def archive_folder(table: str, exchange: str, symbol: str, date: dt.date) -> PurePosixPath:
+    """Where the archive keeps the files of a day, relative to its root.
+
+    Raises
+    ------
+    OptionError
+        When one of these is no plain name: nothing from outside becomes a way out of a folder.
+    """
+    return PurePosixPath(
+        _safe(table), f"exchange={_safe(exchange)}", f"symbol={_safe(symbol)}", f"dt={date.isoformat()}"
+    )
 
 
 def _safe(name: str) -> str:
