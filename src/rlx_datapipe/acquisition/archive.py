@@ -46,8 +46,8 @@ class Archive(Protocol):
     def folders(self, prefix: str = "") -> list[str]:
         """Names of the folders right below a prefix."""
 
-    def listed(self, prefix: str = "") -> Iterator[ArchiveObject]:
-        """All objects below a prefix, by path."""
+    def listed(self, prefix: str = "", after: str = "") -> Iterator[ArchiveObject]:
+        """All objects below a prefix whose paths come after one."""
 
     def head(self, path: str) -> ArchiveObject:
         """What is known of one object."""

@@ -83,12 +83,12 @@ class CryptoLakeAPIClient:
             found = list_with_delimiter(self._store, prefix or None)
         return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
 
-    def listed(self, prefix: str = "") -> Iterator[ArchiveObject]:
-        """All objects below a prefix, as the store gives them; errors as `folders`."""
+    def listed(self, prefix: str = "", after: str = "") -> Iterator[ArchiveObject]:
+        """All objects below a prefix whose paths come after one; errors as `folders`."""
         import obstore
 
         with _refusals(self._url(prefix), self._settings.region):
-            for page in obstore.list(self._store, prefix or None, chunk_size=_PAGE):
+            for page in obstore.list(self._store, prefix or None, offset=after or None, chunk_size=_PAGE):
                 yield from (ArchiveObject(one["path"], one["size"], one["e_tag"] or "") for one in page)
 
     def head(self, path: str) -> ArchiveObject:

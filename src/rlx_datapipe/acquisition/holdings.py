@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
+from rlx_datapipe.acquisition.staged import ArchiveKey
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.venues import crypto_lake as lake
 
@@ -22,24 +24,31 @@ class Wanted(msgspec.Struct, frozen=True):
     first: dt.date | None = None
     last: dt.date | None = None
 
-    def takes(self, exchange: str, symbol: str, date: dt.date) -> bool:
-        """Whether this is part of it. A symbol may be written as the venue does."""
+    def takes(self, key: ArchiveKey) -> bool:
+        """Whether a file is part of it."""
         return (
-            (not self.exchanges or exchange in self.exchanges)
-            and (self.first is None or self.first <= date)
-            and (self.last is None or date <= self.last)
-            and (not self.symbols or any(symbol in spellings(one, exchange) for one in self.symbols))
+            self.takes_exchange(key.exchange)
+            and self.takes_symbol(key.symbol, key.exchange)
+            and (self.first is None or self.first <= key.date)
+            and (self.last is None or key.date <= self.last)
         )
+
+    def takes_exchange(self, exchange: str) -> bool:
+        """Whether anything of an exchange is part of it."""
+        return not self.exchanges or exchange in self.exchanges
+
+    def takes_symbol(self, symbol: str, exchange: str) -> bool:
+        """Whether a symbol is meant: as it is written, or as the archive would write it."""
+        return not self.symbols or any(symbol in _spellings(one, exchange) for one in self.symbols)
 
 
 class LakeFile(msgspec.Struct, frozen=True):
-    """One file of the archive: what its path says, and what is known of it; size -1 if nothing is."""
+    """One file of the archive: what its path says, where it is below the root, and what is known of it.
 
-    table: str
-    exchange: str
-    symbol: str
-    date: dt.date
-    name: str
+    ``size_bytes`` is -1, and ``etag`` empty, where only an index told of it.
+    """
+
+    key: ArchiveKey
     path: str
     size_bytes: int
     etag: str
@@ -57,7 +66,7 @@ class Series(msgspec.Struct, frozen=True):
     @property
     def days(self) -> list[dt.date]:
         """Days with a file, in order."""
-        return sorted({file.date for file in self.files})
+        return sorted({file.key.date for file in self.files})
 
     @property
     def size_bytes(self) -> int | None:
@@ -103,7 +112,31 @@ def days_between(first: dt.date, last: dt.date) -> Iterator[dt.date]:
         first += _DAY
 
 
-def spellings(symbol: str, exchange: str) -> set[str]:
+def as_facts(inventory: Inventory, wanted: Wanted) -> dict[str, Any]:
+    """An inventory for JSON; missing are days between the first and the last, or those asked for."""
+    return {
+        "archive": inventory.archive,
+        "found_by": inventory.found_by,
+        "told": list(inventory.told),
+        "series": [
+            {
+                "table": one.table,
+                "exchange": one.exchange,
+                "symbol": one.symbol,
+                "files": len(one.files),
+                "days": len(one.days),
+                "first": one.days[0].isoformat(),
+                "last": one.days[-1].isoformat(),
+                "missing": [day.isoformat() for day in one.missing(wanted.first, wanted.last)],
+                "bytes": one.size_bytes,
+                "rows": one.rows,
+            }
+            for one in inventory.series
+        ],
+    }
+
+
+def _spellings(symbol: str, exchange: str) -> set[str]:
     """A symbol as it was written, and as the archive would write it."""
     try:
         return {symbol, lake.lake_symbol(symbol, exchange)}

@@ -11,6 +11,7 @@ from rlx_datapipe.acquisition.archive import Archive
 from rlx_datapipe.acquisition.refusals import AbsentError, DeniedError
 
 NAME = "contents.json.gz"
+NO_INDEX = "there is no index"
 _BOTH = 32
 """Added to the size of the window, zlib tells its own header from that of gzip by itself."""
 
@@ -52,7 +53,7 @@ def read_index(archive: Archive, table: str, bytes_max: int) -> TableIndex:
         packed = b"".join(archive.read(path, 0, about.size_bytes, about.etag))
     except (AbsentError, DeniedError):
         # Whoever may not list a bucket is told 403 for what is not there.
-        return TableIndex(problem="there is no index")
+        return TableIndex(problem=NO_INDEX)
     paths, problem = parse_index(packed, table, archive.address.prefix, bytes_max)
     return TableIndex(paths, about.etag, problem)
 

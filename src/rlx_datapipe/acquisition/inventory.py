@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from rlx_datapipe.acquisition.archive import Archive, ArchiveObject
-from rlx_datapipe.acquisition.holdings import Inventory, LakeFile, Series, Wanted, spellings
-from rlx_datapipe.acquisition.index import NAME, read_index
+from rlx_datapipe.acquisition.holdings import Inventory, LakeFile, Series, Wanted
+from rlx_datapipe.acquisition.index import NAME, NO_INDEX, read_index
+from rlx_datapipe.acquisition.refusals import DeniedError
 from rlx_datapipe.acquisition.settings import AcquisitionSettings
+from rlx_datapipe.acquisition.staged import ArchiveKey
 from rlx_datapipe.core.errors import OptionError, SourceError
 from rlx_datapipe.venues import crypto_lake as lake
 
@@ -28,7 +31,11 @@ def find_root(archive: Archive) -> Archive:
     SourceError
         When there are no tables at either.
     """
-    there = archive.folders()
+    try:
+        there = archive.folders()
+    except DeniedError:
+        # Whoever may not look must know the place.
+        return archive
     if not _has_tables(there) and _HOME.partition("/")[0] in there:
         archive = archive.below(_HOME)
         there = archive.folders()
@@ -66,9 +73,13 @@ def take_inventory(
     SourceError
         When a table is not there, or the store refuses.
     """
-    there = [name for name in archive.folders() if "=" not in name]
-    tables = wanted.tables or tuple(name for name in there if name in (*USUAL_TABLES, *lake.OTHER_TABLES))
     told: list[str] = []
+    try:
+        there = [name for name in archive.folders() if "=" not in name]
+    except DeniedError:
+        there = list(wanted.tables or USUAL_TABLES)
+        told.append("the key may not list the archive: the indexes of its tables are all there is to go by")
+    tables = wanted.tables or tuple(name for name in there if name in (*USUAL_TABLES, *lake.OTHER_TABLES))
     series: list[Series] = []
     found_by: dict[str, str] = {}
     for table in tables:
@@ -90,21 +101,25 @@ def _table(
 ) -> tuple[Iterable[ArchiveObject], str]:
     """Objects of a table, and how they were found."""
     if by_list:
-        return _listed(archive, table, wanted), "list"
+        with suppress(DeniedError):
+            return list(_listed(archive, table, wanted)), "list"
     index = read_index(archive, table, settings.index_mb_max * 10**6)
     if not index.is_usable:
-        if index.problem != "there is no index":
+        if index.problem != NO_INDEX:
             told.append(f"{table}: {index.problem}; it was listed instead")
-        return _listed(archive, table, wanted), "list"
+        return list(_listed(archive, table, wanted)), "list"
     indexed = [ArchiveObject(path, -1, "") for path in index.paths]
-    chosen = [file for file in _files(indexed, []) if wanted.takes(file.exchange, file.symbol, file.date)]
+    chosen = [file for file in _files(indexed, []) if wanted.takes(file.key)]
     folders = sorted({str(PurePosixPath(file.path).parent.parent) for file in chosen})
     if len(folders) > _LISTED_MAX:
         return indexed, "index"
     if not folders:
         # It may be younger than the index.
-        return _listed(archive, table, wanted), "list"
-    listed = [one for folder in folders for one in archive.listed(folder)]
+        return list(_listed(archive, table, wanted)), "list"
+    try:
+        listed = [one for folder in folders for one in archive.listed(folder)]
+    except DeniedError:
+        return indexed, "index"
     _compare(table, {file.path for file in chosen}, listed, wanted, told)
     return listed, "index, sizes by list"
 
@@ -113,7 +128,7 @@ def _compare(
     table: str, indexed: set[str], listed: Sequence[ArchiveObject], wanted: Wanted, told: list[str]
 ) -> None:
     """Tell how an index differs from the list, which is the truth."""
-    there = {file.path for file in _files(listed, []) if wanted.takes(file.exchange, file.symbol, file.date)}
+    there = {file.path for file in _files(listed, []) if wanted.takes(file.key)}
     gone, new = len(indexed - there), len(there - indexed)
     if gone or new:
         told.append(
@@ -131,25 +146,24 @@ def _listed(archive: Archive, table: str, wanted: Wanted) -> Iterator[ArchiveObj
         name.removeprefix("exchange=") for name in archive.folders(table) if name.startswith("exchange=")
     ]
     for exchange in there:
-        if wanted.exchanges and exchange not in wanted.exchanges:
+        if not wanted.takes_exchange(exchange):
             continue
         folder = f"{table}/exchange={exchange}"
         if not wanted.symbols:
             yield from archive.listed(folder)
             continue
         for name in archive.folders(folder):
-            symbol = name.removeprefix("symbol=")
-            if any(symbol in spellings(one, exchange) for one in wanted.symbols):
+            if wanted.takes_symbol(name.removeprefix("symbol="), exchange):
                 yield from archive.listed(f"{folder}/{name}")
 
 
 def _series(found: Iterable[ArchiveObject], wanted: Wanted, told: list[str]) -> list[Series]:
     by_key: dict[tuple[str, str, str], list[LakeFile]] = defaultdict(list)
     for file in _files(found, told):
-        if wanted.takes(file.exchange, file.symbol, file.date):
-            by_key[file.table, file.exchange, file.symbol].append(file)
+        if wanted.takes(file.key):
+            by_key[file.key.table, file.key.exchange, file.key.symbol].append(file)
     return [
-        Series(*key, tuple(sorted(files, key=lambda file: (file.date, file.name))))
+        Series(*key, tuple(sorted(files, key=lambda file: file.key)))
         for key, files in sorted(by_key.items(), key=lambda pair: pair[0])
     ]
 
@@ -161,23 +175,21 @@ def _files(found: Iterable[ArchiveObject], told: list[str]) -> Iterator[LakeFile
         path = PurePosixPath(one.path)
         if path.name == NAME:
             continue
-        try:
-            says = lake.parse_path(path)
-        except SourceError:
-            says = lake.LakePath()
-        if not (says.exchange and says.symbol and says.date) or path.suffix != ".parquet":
+        if (key := _key(path)) is None:
             strange.append(one.path)
-            continue
-        yield LakeFile(
-            path.parts[0],
-            says.exchange,
-            says.symbol,
-            says.date,
-            path.name,
-            one.path,
-            one.size_bytes,
-            one.etag,
-        )
+        else:
+            yield LakeFile(key, one.path, one.size_bytes, one.etag)
     if strange:
         more = f" and {len(strange) - 1:,} more" if len(strange) > 1 else ""
         told.append(f"passed over, for they are no day's file: {strange[0][:100]!a}{more}")
+
+
+def _key(path: PurePosixPath) -> ArchiveKey | None:
+    """What a path says, if it is that of a day's file with plain names."""
+    try:
+        says = lake.parse_path(path)
+        if says.exchange and says.symbol and says.date and path.suffix == ".parquet":
+            return ArchiveKey(path.parts[0], says.exchange, says.symbol, says.date, path.name)
+    except (SourceError, OptionError):
+        pass
+    return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rlx_datapipe.core.errors import DatapipeError, SourceError
+from rlx_datapipe.core.errors import EXIT_STOPPED, DatapipeError, SourceError
 
 
 class ArchiveError(SourceError):
@@ -31,6 +31,12 @@ class DeniedError(ArchiveError):
 
 class RefusedError(ArchiveError):
     """Raised when the store refuses the key, the clock or the region: it would refuse all other requests."""
+
+
+class OutageError(ArchiveError):
+    """Raised when nothing came for too long; what came is kept, and the same command goes on."""
+
+    exit_code = EXIT_STOPPED
 
 
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")

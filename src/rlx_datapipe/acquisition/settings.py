@@ -44,11 +44,14 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     connect_s, read_s
         Longest wait for a connection, and for the next bytes of an answer.
     retries
-        Tries of a part in a row that bring not one byte; then its file is given up in this run.
+        Further tries of a part in a row that bring not one byte, while others get theirs; then its file is
+        given up in this run.
     backoff_s, backoff_max_s
         Upper end of the first wait before another try, and of every wait.
     breaker_failures, breaker_pause_s
         Failures in a row, over all parts, after which nothing is asked for so long; then one part probes.
+    outage_s
+        Silence of the whole store after which a run ends; it can be gone on with.
     limit_mb_s
         Most that is read, in MB a second, over all parts; 0 for no limit.
     expected_mb_s
@@ -81,6 +84,7 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     backoff_max_s: Seconds = 20.0
     breaker_failures: Count = 20
     breaker_pause_s: Seconds = 5.0
+    outage_s: Seconds = 600.0
     limit_mb_s: Maybe = 0.0
     expected_mb_s: Maybe = 0.0
     quota_gb: Maybe = 300.0
