@@ -72,8 +72,7 @@ class StagingManager:
             try:
                 changes = read_changes(self.root, self._lines.contents)
                 self._standings = standings_after(changes)
-                if changes:
-                    self._make(changes[-1])
+                self._make_whole(changes)
                 self._note_gone()
                 yield self
             finally:
@@ -186,6 +185,11 @@ class StagingManager:
             crash_point("name taken")
         except OSError as error:
             raise unwritable(source, error) from error
+
+    def _make_whole(self, changes: Sequence[Change]) -> None:
+        """Make the last change again: a process that died may not have come to its end."""
+        if changes:
+            self._make(changes[-1])
 
     def _note_gone(self) -> None:
         """Record the files that somebody took away."""

@@ -10,7 +10,9 @@ _HOMES = {
     "test-connection": "can the archive be read? says what is wrong, and how to mend it",
     "list-inventory": "what the archive holds: symbols, days, sizes; missing days as a calendar",
     "download": "fetch files as published, gone on with at the byte after any interruption",
+    "validate": "is every file whole? each goes to ready or to quarantine, with its reason",
     "status": "what of a download is planned, here, in which zone, and what failed",
+    "certify": "a certificate of what is ready, which `rlx reconstruct` holds the bytes to",
 }
 
 
@@ -38,4 +40,4 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy)
 def acquire() -> None:
-    """Archives become staged, checked and certified files."""
+    """Bring archives home: found, downloaded, validated, certified."""

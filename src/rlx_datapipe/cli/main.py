@@ -13,7 +13,7 @@ from rlx_datapipe.cli.terminal import heeding_sigterm, steady
 
 _HOMES = {
     "demo": "the whole line on a simulated market, offline, in under a minute",
-    "acquire": "archives such as Crypto Lake: found, fetched, checked, certified",
+    "acquire": "archives such as Crypto Lake: found, downloaded, validated, certified",
     "capture": "record a live market: raw, whole, exactly timed",
     "reconstruct": "recordings become an exact event dataset",
     "inspect": "what a dataset or a recording holds",

@@ -50,6 +50,7 @@ from rlx_datapipe.core.errors import OutputError
     envvar="RLX_KEY_FILE",
     help="Keys of a capture that is encrypted.",
 )
+@click.option("--uncertified", is_flag=True, help="Read what is ready in a staging folder uncertified.")
 @click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
 @config_option
 @json_option
@@ -65,6 +66,7 @@ def reconstruct(
     resume: bool,
     follow: bool,
     key_file: Path | None,
+    uncertified: bool,
     workers: int,
     profile: bool,
     config: Path | None,
@@ -95,6 +97,7 @@ def reconstruct(
             resume=resume,
             follow=follow,
             key_file=key_file,
+            uncertified=uncertified,
             workers=workers,
             on_progress=on_progress,
             on_notice=say,

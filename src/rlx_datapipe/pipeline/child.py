@@ -49,15 +49,12 @@ class Child:
         finally:
             for descriptor in handed:
                 os.close(descriptor)
-        assert self._process.stdin is not None  # noqa: S101 (both are pipes)
-        assert self._process.stderr is not None  # noqa: S101
+        assert self._process.stderr is not None  # noqa: S101 (a pipe)
         self.errors = self._process.stderr.fileno()
         self._line, self._tail = b"", b""
         for descriptor in (self.told, self.errors):
             os.set_blocking(descriptor, False)
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(job)
-            self._process.stdin.flush()
+        self.tell(job)
 
     @property
     def pid(self) -> int:
@@ -69,6 +66,14 @@ class Child:
         """The last line that it wrote to its standard error."""
         lines = self._tail.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def tell(self, line: bytes) -> None:
+        """Hand it one more line on its standard input; one that is gone gets none."""
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 (a pipe)
+        with suppress(BrokenPipeError):
+            stdin.write(line)
+            stdin.flush()
 
     def lines(self) -> list[bytes]:
         """Whole lines that it told since the last call."""

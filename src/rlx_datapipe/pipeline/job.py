@@ -83,7 +83,7 @@ _TOLD = msgspec.json.Decoder(Told)
 
 def encode(message: Job | Told) -> bytes:
     """One line."""
-    return msgspec.json.encode(message, enc_hook=_plain) + b"\n"
+    return msgspec.json.encode(message, enc_hook=path_as_text) + b"\n"
 
 
 def decode_told(line: bytes) -> Told:
@@ -94,17 +94,18 @@ def decode_told(line: bytes) -> Told:
 
 def decode_job(line: bytes) -> Job:
     """What a worker is to do."""
-    return msgspec.json.decode(line, type=Job, dec_hook=_path)
+    return msgspec.json.decode(line, type=Job, dec_hook=text_as_path)
 
 
-def _plain(value: object) -> str:
-    # A path is bytes, which may be no text: each byte becomes one character.
+def path_as_text(value: object) -> str:
+    """A path as text that JSON can hold: it is bytes, which may be no text, so each becomes a character."""
     if isinstance(value, Path):
         return os.fsencode(value).decode("latin-1")
     raise NotImplementedError(type(value))
 
 
-def _path(kind: type, value: object) -> Path:
+def text_as_path(kind: type, value: object) -> Path:
+    """The path again."""
     if kind is Path and isinstance(value, str):
         return Path(os.fsdecode(value.encode("latin-1")))
     raise NotImplementedError(kind)

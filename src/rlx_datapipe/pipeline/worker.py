@@ -39,7 +39,7 @@ _PATIENCE_S = 10.0
 def main() -> None:
     """Write the chain that stands on the standard input; arguments: our pipe, the feed or -1, the parent."""
     telling, feed, parent = (int(argument) for argument in sys.argv[-3:])
-    _die_with(parent)
+    die_with(parent)
     keep_freed_memory()
     job = decode_job(sys.stdin.buffer.readline())
     threading.Thread(target=_hold_leash, daemon=True).start()
@@ -79,7 +79,7 @@ def _write(job: Job, telling: int, feed: int, stopped: threading.Event) -> None:
         tell(Done({**summary, "peak_memory_bytes": peak_bytes()}, digests))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Let the system kill this process when its parent dies; at once if it has died already."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -23,6 +23,10 @@ LEVELS = 20
 FUTURES = "BINANCE_FUTURES"
 PERPETUAL = "-PERP"
 
+EARLIEST_NS = int(dt.datetime(2017, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
+LATEST_NS = int(dt.datetime(2100, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
+"""Times of the archive lie from the one up to the other."""
+
 OTHER_TABLES = (
     "book_1m",
     "book_delta",

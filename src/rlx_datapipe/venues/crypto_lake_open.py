@@ -29,14 +29,8 @@ def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
     SourceError
         When it is no whole Parquet file, no table of Crypto Lake, or claims absurd numbers of rows.
     """
-    _check_ends(path)
-    try:
-        # Buffered ahead, as by default, all that was read of the file would stay in memory until its end.
-        file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-        schema = file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError("Parquet footer can't be read", file=path, found=_first_line(error)) from error
-    layout = match_table(schema)
+    file = open_parquet(path)
+    layout = match_table(file.schema_arrow)
     if isinstance(layout, SchemaProblem):
         file.close()
         raise SourceError(
@@ -45,8 +39,26 @@ def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
             found=layout.sentence(),
             expected=f"one of {', '.join(SCHEMAS)}",
         )
-    _check_metadata(path, file.metadata)
+    check_metadata(path, file.metadata)
     return file, layout
+
+
+def open_parquet(path: Path, *, verified: bool = False) -> pq.ParquetFile:
+    """An open Parquet file, whatever its columns; with ``verified``, checksums of pages are held to.
+
+    Raises
+    ------
+    SourceError
+        When it is no whole Parquet file.
+    """
+    _check_ends(path)
+    try:
+        # Buffered ahead, as by default, all that was read of the file would stay in memory until its end.
+        file = pq.ParquetFile(path, memory_map=False, pre_buffer=False, page_checksum_verification=verified)
+        _ = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError("Parquet footer can't be read", file=path, found=_first_line(error)) from error
+    return file
 
 
 def _first_line(error: Exception) -> str:
@@ -78,8 +90,14 @@ def _check_ends(path: Path) -> None:
         )
 
 
-def _check_metadata(path: Path, metadata: pq.FileMetaData) -> None:
-    """Refuse a footer that claims more than a day can hold, before anything is read or allocated."""
+def check_metadata(path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse a footer that claims more than a day can hold, before anything is read or allocated.
+
+    Raises
+    ------
+    SourceError
+        When it does.
+    """
     rows, size = metadata.num_rows, path.stat().st_size
     groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     absurd = rows < 0 or min(groups, default=0) < 0 or sum(groups) != rows
