@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
+import random
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,8 +16,11 @@ from typing import Any
 
 import msgspec
 
+from rlx_datapipe.acquisition.acquire import Prepared, open_door, prepare
+from rlx_datapipe.acquisition.holdings import Wanted
 from rlx_datapipe.acquisition.settings import AcquisitionSettings
 
+ALL = Wanted()
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE12", "AWS_SECRET_ACCESS_KEY": "a secret of no worth"}
 PREFIX = "market-data/cryptofeed"
 QUICK = AcquisitionSettings(
@@ -100,3 +105,31 @@ def new_bucket(endpoint: str, name: str) -> Bucket:
     )
     client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     return Bucket(endpoint, name, client)
+
+
+def blobs(sizes: Iterable[int], folder: Path, seed: int = 5) -> dict[str, bytes]:
+    """Files of seeded bytes with the names of an archive, on disk and by their paths; no Parquet inside."""
+    dice = random.Random(seed)
+    made = {}
+    for number, size in enumerate(sizes, 1):
+        path = f"trades/exchange=BINANCE/symbol=BTC-USDT/dt=2024-08-{number:02d}/1.snappy.parquet"
+        made[path] = dice.randbytes(size)
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_bytes(made[path])
+    return made
+
+
+def prepared(url: str, staging: Path, settings: AcquisitionSettings, wanted: Wanted = ALL) -> Prepared:
+    """A download, planned, with the keys of this store."""
+    archive = open_door(url, settings, KEYS, "direct")
+    return prepare(archive, wanted, staging, settings, os.environ)
+
+
+def arrived(staging: Path) -> dict[str, bytes]:
+    """Files of the raw zone by their paths."""
+    raw = staging / "raw"
+    return {
+        str(path.relative_to(raw)): path.read_bytes()
+        for path in raw.rglob("*.parquet")
+        if path.name[0] != "."
+    }

@@ -12,6 +12,7 @@ from rlx_datapipe.acquisition.archive import ArchiveObject, parse_address
 from rlx_datapipe.acquisition.refusals import ChangedError, PassingError, from_code
 from rlx_datapipe.acquisition.settings import AcquisitionSettings
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.program import with_guests
 
 INSTALL = "pip install 'lakeapi==0.22.3' 'pandas==2.3.3'"
 _CDN = "https://data.crypto-lake.com"
@@ -27,6 +28,7 @@ def require_lakeapi() -> Any:
     OptionError
         When it is not installed; the sentence has the command that installs it.
     """
+    with_guests()
     try:
         with tempfile.TemporaryDirectory() as elsewhere, contextlib.chdir(elsewhere):
             import lakeapi.main
