@@ -119,10 +119,12 @@ def blobs(sizes: Iterable[int], folder: Path, seed: int = 5) -> dict[str, bytes]
     return made
 
 
-def prepared(url: str, staging: Path, settings: AcquisitionSettings, wanted: Wanted = ALL) -> Prepared:
+def prepared(
+    url: str, staging: Path, settings: AcquisitionSettings, wanted: Wanted = ALL, *, refresh: bool = False
+) -> Prepared:
     """A download, planned, with the keys of this store."""
     archive = open_door(url, settings, KEYS, "direct")
-    return prepare(archive, wanted, staging, settings, os.environ)
+    return prepare(archive, wanted, staging, settings, os.environ, refresh=refresh)
 
 
 def arrived(staging: Path) -> dict[str, bytes]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import socket
+import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import unquote
 
 Fault = Literal["busy", "reset", "truncated", "short", "delayed", "flipped", "skewed"]
 
@@ -19,6 +23,10 @@ _BUSY = (
 _SKEWED = b"<?xml version='1.0'?><Error><Code>RequestTimeTooSkewed</Code><Message>x</Message></Error>"
 _STEP = 16 * 1024
 _RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-(\d+)", re.IGNORECASE)
+_TAG = re.compile(
+    rb"((?:etag: |<ETag>)(?:\"|&quot;|&#34;)?)([0-9a-f]{32})((?:\"|&quot;|&#34;)?)", re.IGNORECASE
+)
+_IF_MATCH = re.compile(rb"(if-match: \")([0-9a-f]{32})(\")", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
@@ -43,6 +51,8 @@ class FaultProxy:
         Fault -> its chance, at each GET of a range below ``within``.
     script
         Faults of the first GETs of ranges, before chance decides; "" for none.
+    own_tags
+        Whether tags are those of a store that encrypts: they look like MD5s, and are none.
     on_sent
         Called with the bytes of bodies sent so far, after each step of at most 16 KiB.
     """
@@ -52,6 +62,7 @@ class FaultProxy:
     chances: dict[Fault, float] = field(default_factory=dict)
     script: list[Fault | Literal[""]] = field(default_factory=list)
     within: str = ".parquet"
+    own_tags: bool = False
     on_sent: Callable[[int], None] = lambda _: None
     answers: list[Answer] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -60,6 +71,7 @@ class FaultProxy:
 
     def __post_init__(self) -> None:
         self._dice = random.Random(self.seed)
+        self._active = 0
 
     @property
     def url(self) -> str:
@@ -71,26 +83,31 @@ class FaultProxy:
         kinds = [answer.fault for answer in self.answers if answer.fault]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
-    def sent_of(self, path: str) -> list[tuple[int, int]]:
-        """Stretches of an object that were sent, start and end (excluded), in the order of the answers."""
-        return [
-            (one.start, one.start + one.sent) for one in self.answers if one.path.endswith(path) and one.sent
-        ]
+    def settle(self) -> None:
+        """Wait until no answer is on its way: those of a client that died are only then entered."""
+        deadline = time.monotonic() + 20
+        while self._active:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request by request."""
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                if not await self._answer(head, writer):
-                    break
+                self._active += 1
+                try:
+                    if not await self._answer(head, writer):
+                        break
+                finally:
+                    self._active -= 1
         with suppress(ConnectionError, RuntimeError):
             writer.close()
 
     async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection stands."""
         method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
-        path = target.partition("?")[0]
+        path = unquote(target.partition("?")[0])
         self.requests.append(f"{method} {target}")
         match = _RANGE.search(head)
         start, end = (int(match[1]), int(match[2]) + 1) if match else (0, 0)
@@ -106,10 +123,14 @@ class FaultProxy:
             await asyncio.sleep(0.2)
         up_reader, up_writer = await asyncio.open_connection(*self.upstream)
         try:
+            if self.own_tags:
+                head = _IF_MATCH.sub(lambda found: found[1] + found[2][::-1] + found[3], head)
             up_writer.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
             answer = await up_reader.readuntil(b"\r\n\r\n")
             length = int(found[1]) if (found := _LENGTH.search(answer)) else None
             answer = re.sub(rb"\r\nconnection: close", b"", answer, flags=re.IGNORECASE)
+            if self.own_tags:
+                answer = _TAG.sub(lambda found: found[1] + found[2][::-1] + found[3], answer)
             sent, stands = 0, True
             try:
                 if method == "HEAD" or length is None:
@@ -133,6 +154,8 @@ class FaultProxy:
         finally:
             up_writer.close()
         if not stands and fault == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
         return stands
 
@@ -148,7 +171,7 @@ class FaultProxy:
         ends = self._dice.randrange(length) if fault in ("reset", "truncated", "short") and length else length
         if fault == "short":
             head = _LENGTH.sub(b"\r\nContent-Length: %d" % ends, head)
-        flips = self._dice.randrange(length) if fault == "flipped" and length else -1
+        flips = self._dice.randrange(length) if fault == "flipped" and length > 1_000 else -1
         writer.write(head)
         at = 0
         while at < ends:
@@ -159,6 +182,8 @@ class FaultProxy:
                 changed = bytearray(step)
                 changed[flips - at] ^= 1
                 step = bytes(changed)
+            if self.own_tags and b"<ETag>" in step:
+                step = _TAG.sub(lambda found: found[1] + found[2][::-1] + found[3], step)
             writer.write(step)
             await writer.drain()
             at += len(step)

@@ -55,7 +55,7 @@ def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
     bucket.fill(tmp_path / "archive")
     staging, total = tmp_path / "staging", sum(SIZES)
     environment = os.environ | KEYS
-    killed, asked_again = 0, 0
+    killed = asked = asked_again = 0
     with proxied(FaultProxy(bucket.address)) as proxy:
         command = [sys.executable, "-c", CHILD, bucket.url, proxy.url, str(staging)]
         for number in range(KILLS + 5):
@@ -70,14 +70,17 @@ def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
             proxy.on_sent = strike
             _, told = child.communicate(timeout=60)
             proxy.on_sent = lambda _: None
+            proxy.settle()
             killed += child.returncode == -signal.SIGKILL
             for path, stretches in before.items():
-                asked = [(one.start, one.end) for one in proxy.answers[seen:] if one.path.endswith(path)]
-                asked_again += overlap(asked, stretches)
+                answers = [one for one in proxy.answers[seen:] if one.path.endswith(path)]
+                asked += len(answers)
+                asked_again += overlap([(one.start, one.end) for one in answers], stretches)
             if child.returncode == 0:
                 break
             assert child.returncode == -signal.SIGKILL, told.decode()
     assert killed >= min(KILLS, 15)
+    assert asked > killed
     assert asked_again == 0
     assert arrived(staging) == wanted
     # What lay in sockets when a process died comes once more: never more than the parts in flight.

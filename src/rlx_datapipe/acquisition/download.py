@@ -26,6 +26,8 @@ from rlx_datapipe.core.errors import DatapipeError
 _TICK_S = 0.1
 _FAREWELL_S = 5.0
 """How long a stop waits for the parts in flight."""
+_TELLING_BYTES = 100_000
+"""Size from which a file that came twice the same shows that the tags of its store are no MD5s."""
 _RESTARTS_MAX = 3
 """How often a file that changes while it is fetched is begun anew."""
 
@@ -251,9 +253,10 @@ class Downloader:
                 self._let_go(transfer, discard=True)
                 self._give_up(key, ArchiveError("comes damaged, and otherwise each time", archive=record.url))
                 return
-            self._trusts_tags = False
+            # Of a few bytes, damage too can be the same twice.
+            self._trusts_tags = record.size_bytes < _TELLING_BYTES
             with self._lock:
-                self._told.append("the ETags of this store are no MD5s: what came twice was the same")
+                self._told.append(f"{key.path}: its ETag is no MD5, for what came twice was the same")
         with self._lock:
             transfer.publish(self._staging, record)
             self._open.discard(transfer)

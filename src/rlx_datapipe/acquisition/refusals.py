@@ -135,28 +135,24 @@ def _code(error: BaseException, told: str) -> str:
         return "404"
     if name in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
         return "AccessDenied"
-    return "unreachable" if _hint(told) in _UNREACHABLE.values() else "broken off"
+    return "unreachable" if "kind: Connect" in told else "broken off"
 
 
-_UNREACHABLE = {
-    "dns error": "its name is not known",
-    "failed to lookup address": "its name is not known",
-    "connection refused": "connection refused",
-    "network is unreachable": "no network",
-    "no route to host": "no route to it",
-    "certificate": "its certificate is not valid",
-    "tcp connect error": "no connection",
-    "error trying to connect": "no connection",
-}
 _HINTS = {
-    **_UNREACHABLE,
-    "timed out": "no answer in time",
-    "timeout": "no answer in time",
-    "connection reset": "connection reset",
-    "connection closed": "connection closed",
-    "end of file": "too few bytes",
-    "unexpected eof": "too few bytes",
+    "dns error": "its name is not known, or there is no network",
+    "connectionrefused": "connection refused",
+    "networkunreachable": "no network",
+    "hostunreachable": "no route to it",
+    "certificate": "its TLS certificate is not valid",
+    "invalidcontenttype": "it speaks no TLS",
+    "timedout": "no answer in time",
+    "kind: timeout": "no answer in time",
+    "connectionreset": "connection reset",
+    "unexpectedeof": "it broke off",
+    "incompletebody": "it broke off",
+    "kind: connect": "no connection",
 }
+"""What stands in the details of the client's errors -> what it means; the first that fits."""
 
 
 def _hint(told: str) -> str:
