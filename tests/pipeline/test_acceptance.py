@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.acquisition.archives import SETTINGS, files_of, stage
+from tests.acquisition.archives import SETTINGS, files_of, small_archive, stage
 from tests.acquisition.mutations import written
 
 from rlx_datapipe.acquisition.certifying import certify
@@ -29,6 +29,12 @@ from rlx_datapipe.store.certificate import certificate_paths, read_certificate
 from rlx_datapipe.store.dataset import open_dataset
 
 Told = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small archive; not to be changed."""
+    return small_archive(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture
@@ -163,7 +169,7 @@ def test_a_stranger_among_the_ready_is_refused(archive: Path, staging: Path, tmp
     assert told["strangers"] == []
     certify(staging)
     [path] = (staging / "ready").rglob("trades/**/*.parquet")
-    shutil.copyfile(path, path.with_name("2.snappy.parquet"))
+    path.with_name("2.snappy.parquet").write_bytes(written(pq.read_table(path, partitioning=None)))
     with pytest.raises(SourceError, match="is not ready by the manifest"):
         run(staging, tmp_path / "out")
     assert accept_staged(staging)["strangers"] == [
