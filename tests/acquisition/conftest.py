@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.acquisition.archives import small_archive
 from tests.acquisition.bucket import KEYS, Bucket, new_bucket, store
 from tests.pipeline.captures import SPOT as MARKET
 from tests.pipeline.captures import capture
@@ -44,9 +45,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def archive(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small archive; not to be changed."""
+    return small_archive(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="session")
+def lake(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same day as an archive of several: days missing, several files a day, odd names, another symbol."""
-    folder: Path = tmp_path_factory.mktemp("archive") / "lake"
+    folder: Path = tmp_path_factory.mktemp("days") / "lake"
     for path in sorted(exported.rglob("*.parquet")):
         table = path.relative_to(exported).parts[0]
         for day in ("2022-10-01", "2022-10-02", "2022-10-04"):
@@ -72,8 +79,8 @@ def bucket(endpoint: str) -> Bucket:
 
 
 @pytest.fixture(scope="session")
-def full_bucket(endpoint: str, archive: Path) -> Bucket:
-    """A bucket with the archive; for tests that change nothing in it."""
+def full_bucket(endpoint: str, lake: Path) -> Bucket:
+    """A bucket with that archive; for tests that change nothing in it."""
     full = new_bucket(endpoint, "full.lake")
-    full.fill(archive)
+    full.fill(lake)
     return full

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from rlx_datapipe.acquisition.staged import MANIFEST, ArchiveKey, Transfer, Zone, read_standings
+from rlx_datapipe.acquisition.staged import MANIFEST, ArchiveKey, Transfer, Zone, read_changes, read_standings
 from rlx_datapipe.acquisition.staging import StagingManager
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.store.linked_lines import read_linked
@@ -43,22 +43,25 @@ def download(manager: StagingManager, key: ArchiveKey, etag: str) -> None:
 
 def bring_home(root: Path, acknowledge: Callable[[], None] = lambda: None) -> None:
     """Bring every file to its last zone, from wherever it stands."""
-    etag = "first"
     with StagingManager(root).open() as manager:
         for key in KEYS:
             while (standing := manager.standing(key)) is None or standing.zone is not Zone.READY:
                 if standing is None:
-                    download(manager, key, etag)
+                    download(manager, key, "second" if was_removed(root, key) else "first")
                 elif standing.zone is Zone.RAW:
                     manager.move(key, Zone.VALIDATING)
                 elif standing.zone is Zone.QUARANTINE:
                     manager.remove(key)
-                    etag = "second"
                 elif key == MENDED and standing.transfer.etag == "first":
                     manager.move(key, Zone.QUARANTINE, [BAD])
                 else:
                     manager.move(key, Zone.READY)
                 acknowledge()
+
+
+def was_removed(root: Path, key: ArchiveKey) -> bool:
+    changes = read_changes(root, read_linked(root / MANIFEST)[0])
+    return any(change.kind == "removed" and change.key == key for change in changes)
 
 
 CHANGES = 3 * len(KEYS) + 4

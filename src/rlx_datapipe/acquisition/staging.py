@@ -236,10 +236,10 @@ def begin_staging(root: Path) -> None:
         if any(path.name[0] != "." for path in root.iterdir()):
             remedy = "Choose another folder for --staging"
             raise OutputError("is not empty and no staging folder", file=root, remedy=remedy)
-        for zone in Zone:
-            make_folder(root / zone)
         publish_bytes(head, b'{"format_version": %d}\n' % FORMAT_VERSION)
     elif read_head(root) != FORMAT_VERSION:
         raise DatasetError(
             "was made by another version", file=root, found=read_head(root), expected=FORMAT_VERSION
         )
+    for zone in Zone:
+        make_folder(root / zone)

@@ -21,6 +21,7 @@ _DAY_NS = MINUTES * _MINUTE_NS
 _AROUND_NS = _MINUTE_NS
 """By how much a row may lie outside its day: the archive divides days by one clock, and there are two."""
 _PARTIAL_MINUTES = 15
+"""Silence at an edge of the day that is a partial day, if it is also twice as long as any within it."""
 _FLOAT_NS = 256
 """Seconds since 1970 as float64 are multiples of 2**-22 s; as nanoseconds, of 256 ns."""
 _FAR_NS = 3_600 * NS_PER_S
@@ -118,7 +119,7 @@ class TimeCheck:
         facts = {"first_time": self._first_ns, "last_time": self._last_ns, "silent_minutes": silent}
         covered = int(self._covered.sum())
         told = f"{time_text(self._first_ns)} to {time_text(self._last_ns)}"
-        if covered and self._is_partial():
+        if covered and _is_partial(silent):
             say(Severity.WARN, f"a partial day: {told}", minutes=covered)
         elif silent:
             say(Severity.NOTE, f"{MINUTES - covered:,} minutes without a row", silent_minutes=len(silent))
@@ -135,9 +136,12 @@ class TimeCheck:
                 say(Severity.NOTE, "the recorder's clock was behind", lag_min_ns=self._lags[2])
         return findings, facts
 
-    def _is_partial(self) -> bool:
-        at = np.flatnonzero(self._covered)
-        return bool(at[0] >= _PARTIAL_MINUTES or at[-1] < MINUTES - _PARTIAL_MINUTES)
+
+def _is_partial(silent: list[list[int]]) -> bool:
+    """Whether the silence at an edge of the day is one that the market did not make."""
+    edges = [last - first + 1 for first, last in silent if first == 0 or last == MINUTES - 1]
+    within = [last - first + 1 for first, last in silent if first != 0 and last != MINUTES - 1]
+    return max(edges, default=0) > max(_PARTIAL_MINUTES, 2 * max(within, default=0))
 
 
 def _guessed(value: int) -> str:

@@ -81,9 +81,9 @@ class ValueCheck:
             return
         kept = prices[at]
         self._range(kept)
-        ratio = kept / np.concatenate(([self._last_price], kept[:-1]))
         wrong = np.zeros(len(prices), dtype=np.bool_)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = kept / np.concatenate(([self._last_price], kept[:-1]))
             wrong[at[(ratio > _JUMP) | (ratio < 1 / _JUMP)]] = True
         self._last_price = float(kept[-1])
         reason = "more than a fifth away from the one before"

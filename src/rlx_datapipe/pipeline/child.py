@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ WORKER = (sys.executable, "-m", "rlx_datapipe.core.program", "rlx_datapipe.pipel
 _TAIL_BYTES = 4096
 _READ_BYTES = 1 << 16
 _REAP_S = 10.0
+_PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -128,6 +130,14 @@ class Child:
             return int(Path(f"/proc/{self.pid}/io").read_text().split()[1])
         except (OSError, IndexError, ValueError):
             return 0
+
+
+def die_with(parent: int) -> None:
+    """Let the system kill this process when its parent dies; at once if it has died already."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _available(descriptor: int) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import msgspec
@@ -13,8 +15,8 @@ import msgspec
 from rlx_datapipe.acquisition.cross import Crossed, cross_check
 from rlx_datapipe.acquisition.examined import Examined, Subject
 from rlx_datapipe.acquisition.integrity import IntegrityValidator
-from rlx_datapipe.pipeline.job import path_as_text, text_as_path
-from rlx_datapipe.pipeline.worker import die_with
+from rlx_datapipe.core.paths import path_as_text, text_as_path
+from rlx_datapipe.pipeline.child import die_with
 
 _STATM = Path("/proc/self/statm")
 
@@ -75,10 +77,20 @@ def decode_told(line: bytes) -> Went | Found:
     return told
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Arrow looks for pandas at its first constant, and to load that takes longer than most files do."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """Nothing is found here; pandas nowhere."""
+        if name == "pandas":
+            raise ImportError(name)
+
+
 def main() -> None:
     """Work on the lines of the standard input until it ends; arguments: our pipe, none, the parent."""
     telling, _, parent = (int(argument) for argument in sys.argv[-3:])
     die_with(parent)
+    sys.meta_path.insert(0, _WithoutPandas())
 
     def tell(message: Went | Found) -> None:
         line = encode(message)
@@ -91,8 +103,7 @@ def main() -> None:
         tell(_done(errand, lambda count: tell(Went(count))))
 
 
-def _done(errand: Errand, on_bytes: object) -> Found:
-    assert callable(on_bytes)  # noqa: S101
+def _done(errand: Errand, on_bytes: Callable[[int], None]) -> Found:
     if isinstance(errand.work, Cross):
         return Found(crossed=cross_check(dict(errand.work.files), on_bytes))
     return Found(result=IntegrityValidator(on_bytes).examine(errand.work.subject))

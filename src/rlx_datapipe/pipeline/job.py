@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 from rlx_datapipe.core import errors
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.core.paths import path_as_text, text_as_path
 from rlx_datapipe.ingestion.sources import Source
 
 
@@ -95,17 +95,3 @@ def decode_told(line: bytes) -> Told:
 def decode_job(line: bytes) -> Job:
     """What a worker is to do."""
     return msgspec.json.decode(line, type=Job, dec_hook=text_as_path)
-
-
-def path_as_text(value: object) -> str:
-    """A path as text that JSON can hold: it is bytes, which may be no text, so each becomes a character."""
-    if isinstance(value, Path):
-        return os.fsencode(value).decode("latin-1")
-    raise NotImplementedError(type(value))
-
-
-def text_as_path(kind: type, value: object) -> Path:
-    """The path again."""
-    if kind is Path and isinstance(value, str):
-        return Path(os.fsdecode(value.encode("latin-1")))
-    raise NotImplementedError(kind)

@@ -1,0 +1,148 @@
+"""A process that reconstructs archives with a mutated file in them and tells what came of it, in JSON lines.
+
+It is bounded in memory: what a file does to it, it does to it alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import shutil
+import sys
+import traceback
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.store.dataset import open_dataset
+from rlx_datapipe.venues.crypto_lake import DELTAS, TRADES, Layout, match_table
+
+Row = tuple[Any, ...]
+_MEMORY = 3 << 30
+
+
+def dataset_rows(out: Path) -> Counter[Row]:
+    """Every event of a dataset, without its place and what the book was."""
+    names = (
+        "event_type",
+        "origin_time",
+        "received_time",
+        "update_id",
+        "trade_id",
+        "side",
+        "price",
+        "quantity",
+    )
+    frame = open_dataset(out).table("events").select(names).collect()
+    return Counter((*row[:6], row[6].normalize(), row[7].normalize()) for row in frame.iter_rows())
+
+
+def plain_rows(path: Path) -> Counter[Row]:
+    """What a plain reader finds in one file: each row, or each level of a book, told as an event."""
+    rows = pq.ParquetFile(path).read()
+    layout = match_table(rows.schema)
+    if not isinstance(layout, Layout):
+        return Counter()
+    columns = {name: rows[own].to_pylist() for name, own in layout.columns.items()}
+    told: Counter[Row] = Counter()
+    for at in range(rows.num_rows):
+        row = {name: values[at] for name, values in columns.items()}
+        told.update(_events(layout.table, row))
+    return told
+
+
+def _events(table: str, row: dict[str, Any]) -> list[Row]:
+    times = row["timestamp"], row["receipt_timestamp"]
+    if table == TRADES:
+        return [
+            ("TRADE", *times, None, row["id"], row["side"], _number(row["price"]), _number(row["amount"]))
+        ]
+    if table == DELTAS:
+        side = row["side_is_bid"]
+        side = side if isinstance(side, str) else ("bid" if side else "ask")
+        event = ("BOOK_DELTA", *times, row["sequence_number"], None, side)
+        return [(*event, _number(row["price"]), _number(row["size"]))]
+    return [
+        ("BOOK_SNAPSHOT", *times, row["sequence_number"], None, side, *numbers)
+        for side in ("bid", "ask")
+        for level in range(20)
+        for numbers in [(_number(row[f"{side}_{level}_price"]), _number(row[f"{side}_{level}_size"]))]
+        if numbers[0] and numbers[1]
+    ]
+
+
+def _number(value: float | None) -> Decimal | None:
+    """The decimal that a double was made from; None for what is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return Decimal(f"{value:.15g}").normalize()
+
+
+def work(job: dict[str, Any]) -> dict[str, Any]:
+    """Reconstruct one archive and compare what came of it with its files, and with the original."""
+    archive, out, original = Path(job["archive"]), Path(job["out"]), job["original"]
+    shutil.rmtree(out, ignore_errors=True)
+    try:
+        summary = reconstruct(archive, out, Settings(threads=1))
+    except DatapipeError as error:
+        told = str(error)
+        return {"refused": told, "lines": told.count("\n")}
+    events = dataset_rows(out)
+    # A book that is read beside its deltas makes no event where it is as expected.
+    in_files: Counter[Row] = Counter()
+    for path in archive.rglob("*.parquet"):
+        try:
+            in_files.update(plain_rows(path))
+        except (pa.ArrowException, OSError):
+            return {"refused": "", "invented": [f"events of {path.name}, which can't be read"]}
+    invented = [str(row) for row in (events - in_files)]
+    lost = Counter(row for row in (in_files - events).elements() if row[0] != "BOOK_SNAPSHOT")
+    before = _read(original)
+    [chain] = summary["chains"]
+    return {
+        "refused": "",
+        "invented": invented[:5],
+        "lost": sum(lost.values()),
+        "lost_example": [str(row) for row in lost][:3],
+        "told": chain["quarantined"] + chain["duplicates"],
+        "quarantined": chain["quarantined"],
+        "late": chain["late"],
+        "other_rows": sum((events - before).values()) + sum((before - events).values()),
+    }
+
+
+_ORIGINALS: dict[str, Counter[Row]] = {}
+
+
+def _read(original: str) -> Counter[Row]:
+    if original not in _ORIGINALS:
+        out = Path(original).parent / "original"
+        if not out.exists():
+            reconstruct(Path(original), out, Settings(threads=1))
+        _ORIGINALS[original] = dataset_rows(out)
+    return _ORIGINALS[original]
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + _MEMORY, held + _MEMORY))
+    for line in sys.stdin:
+        try:
+            told = work(json.loads(line))
+        except Exception:
+            told = {"crashed": traceback.format_exc()}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
