@@ -76,7 +76,10 @@ def find_credentials(
         secret = environment.get(_SECRET.upper(), "")
         if not secret:
             raise OptionError(
-                "half of the credentials is missing", found="AWS_ACCESS_KEY_ID", expected=_SECRET.upper()
+                "half of the credentials is missing",
+                found=_KEY.upper(),
+                expected=_SECRET.upper(),
+                remedy=NO_CREDENTIALS,
             )
         return Credentials("environment", key_id, secret, environment.get(_TOKEN.upper(), ""))
     return _from_profile(settings.profile, environment, home or Path.home())
