@@ -96,7 +96,7 @@ class Inventory(msgspec.Struct, frozen=True):
     archive: str
     series: tuple[Series, ...]
     found_by: dict[str, str]
-    """Table -> ``list``, ``index``, or ``index, sizes by list``."""
+    """Table -> ``list``, ``index``, or ``index and list``: names by the index, sizes by lists."""
     told: tuple[str, ...] = ()
 
     @property

@@ -121,7 +121,7 @@ def _table(
     except DeniedError:
         return indexed, "index"
     _compare(table, {file.path for file in chosen}, listed, wanted, told)
-    return listed, "index, sizes by list"
+    return listed, "index and list"
 
 
 def _compare(
@@ -131,10 +131,8 @@ def _compare(
     there = {file.path for file in _files(listed, []) if wanted.takes(file.key)}
     gone, new = len(indexed - there), len(there - indexed)
     if gone or new:
-        told.append(
-            f"{table}: the index is stale: it names {gone:,} files that are gone and lacks {new:,} that are "
-            "there; the list was believed"
-        )
+        parts = [f"names {gone:,} that are gone"] * (gone > 0) + [f"lacks {new:,} that are there"] * (new > 0)
+        told.append(f"{table}: the index is stale: of files it {' and '.join(parts)}; the list was believed")
 
 
 def _listed(archive: Archive, table: str, wanted: Wanted) -> Iterator[ArchiveObject]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from rlx_datapipe.acquisition.amounts import size_text
 from rlx_datapipe.acquisition.archive import Archive
 from rlx_datapipe.acquisition.holdings import Inventory, LakeFile
 from rlx_datapipe.acquisition.ledger import Ledger
@@ -206,16 +207,12 @@ def _refusals(plan: Plan) -> list[str]:
     told, left = [], plan.left_bytes
     if left > plan.free_bytes - plan.reserve_bytes:
         told.append(
-            f"does not fit on the disk: {_gb(left)} to fetch, {_gb(plan.free_bytes)} free, of which "
-            f"{_gb(plan.reserve_bytes)} stay free (disk_reserve_gb)"
+            f"does not fit on the disk: {size_text(left)} to fetch, {size_text(plan.free_bytes)} free, of "
+            f"which {size_text(plan.reserve_bytes)} stay free (disk_reserve_gb)"
         )
     if plan.quota_bytes and left > plan.quota_bytes - plan.used_bytes:
         told.append(
-            f"is more than the quota allows: {_gb(left)} to fetch, {_gb(plan.used_bytes)} of "
-            f"{_gb(plan.quota_bytes)} used this month (quota_gb)"
+            f"is more than the quota allows: {size_text(left)} to fetch, {size_text(plan.used_bytes)} of "
+            f"{size_text(plan.quota_bytes)} used this month (quota_gb)"
         )
     return told
-
-
-def _gb(count: int) -> str:
-    return f"{count / _GB:,.2f} GB"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from rlx_datapipe.cli.acquire_view import size_text
+from rlx_datapipe.acquisition.amounts import size_text
 from rlx_datapipe.cli.summary import console
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ _RULER = "1   5    10   15   20   25   30 "
 def show_inventory(inventory: Inventory, wanted: Wanted) -> None:
     """What was found, on stdout."""
     screen = console()
-    how = ", ".join(sorted({f"by {way}" for way in inventory.found_by.values()}))
-    screen.print(Text.assemble((inventory.archive, "bold"), (f"  found {how}", "dim")), soft_wrap=True)
+    screen.print(Text.assemble((inventory.archive, "bold"), (_how(inventory), "dim")), soft_wrap=True)
     for sentence in inventory.told:
         screen.print(Text.assemble(("! ", "yellow"), sentence), soft_wrap=True)
     if not inventory.series:
@@ -50,6 +49,15 @@ def show_inventory(inventory: Inventory, wanted: Wanted) -> None:
         screen.print()
         for line in calendar_lines(f"{exchange} {symbol}", series, wanted):
             screen.print(_fitting(line, screen.encoding), soft_wrap=True)
+
+
+def _how(inventory: Inventory) -> str:
+    """By what the tables were found; which of them, where that differs."""
+    tables: dict[str, list[str]] = defaultdict(list)
+    for table, way in inventory.found_by.items():
+        tables[way].append(table)
+    named = {way: f" ({', '.join(names)})" if len(tables) > 1 else "" for way, names in tables.items()}
+    return f"  found by {', '.join(way + which for way, which in named.items())}"
 
 
 def _overview(series: Sequence[Series], wanted: Wanted) -> Table:

@@ -56,7 +56,7 @@ def download(
     url, settings = chosen_archive(given, config, parts=parts, limit_mb_s=limit_mb_s)
     wanted = chosen_part(given)
     if not wanted.symbols:
-        raise OptionError("which symbols?", remedy="Name them, such as --symbols BTC-USDT")
+        raise OptionError("--symbols is missing", remedy="Name them, such as --symbols BTC-USDT")
     archive = open_door(url, settings, os.environ, door)
     prepared = prepare(archive, wanted, staging, settings, os.environ, refresh=refresh)
     plan = prepared.plan
@@ -67,7 +67,8 @@ def download(
             give({"plan": plan.as_facts()})
         plan.require_room()
         return
-    with transfer_bar() as on_progress:
+    plan.require_room()
+    with transfer_bar(is_shown=plan.left_bytes > 0) as on_progress:
         outcome = fetch(prepared, on_progress)
     if as_json:
         give({"plan": plan.as_facts(), "outcome": outcome.as_facts()})

@@ -52,7 +52,7 @@ class _PlainLines:
 
 def sentence(progress: Progress, rate: float) -> str:
     """How a download goes, in one line."""
-    from rlx_datapipe.cli.acquire_view import size_text, time_text
+    from rlx_datapipe.acquisition.amounts import size_text, time_text
 
     left = progress.bytes - progress.bytes_done
     share = progress.bytes_done / max(progress.bytes, 1)
@@ -73,16 +73,16 @@ def sentence(progress: Progress, rate: float) -> str:
 
 
 @contextmanager
-def transfer_bar() -> Iterator[Callable[[Progress], None]]:
+def transfer_bar(*, is_shown: bool = True) -> Iterator[Callable[[Progress], None]]:
     """Give a function to call with each `Progress`; the bar is drawn on stderr."""
-    if not sys.stderr.isatty():
+    if not is_shown or not sys.stderr.isatty():
         yield _PlainLines().show
         return
     from rich import progress as rich_progress
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
 
-    from rlx_datapipe.cli.acquire_view import size_text, time_text
+    from rlx_datapipe.acquisition.amounts import size_text, time_text
 
     console = Console(stderr=True)
     columns: list[rich_progress.ProgressColumn] = [
