@@ -65,7 +65,7 @@ class FaultProxy:
     own_tags: bool = False
     on_sent: Callable[[int], None] = lambda _: None
     answers: list[Answer] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     sent_bytes: int = 0
     port: int = 0
 
@@ -108,7 +108,7 @@ class FaultProxy:
         """Answer one request; whether the connection stands."""
         method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
         path = unquote(target.partition("?")[0])
-        self.requests.append(f"{method} {target}")
+        self.heads.append(head.decode("latin-1"))
         match = _RANGE.search(head)
         start, end = (int(match[1]), int(match[2]) + 1) if match else (0, 0)
         is_ours = method == "GET" and match is not None and self.within in path
