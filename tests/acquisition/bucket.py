@@ -24,7 +24,14 @@ ALL = Wanted()
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE12", "AWS_SECRET_ACCESS_KEY": "a secret of no worth"}
 PREFIX = "market-data/cryptofeed"
 QUICK = AcquisitionSettings(
-    part_mb=1, parts=4, chunk_kb=16, backoff_s=0.01, backoff_max_s=0.05, breaker_pause_s=0.1, read_s=5.0
+    part_mb=1,
+    parts=4,
+    check_md5="always",
+    chunk_kb=16,
+    backoff_s=0.01,
+    backoff_max_s=0.05,
+    breaker_pause_s=0.1,
+    read_s=5.0,
 )
 """Small parts and short waits."""
 

@@ -17,7 +17,7 @@ from rlx_datapipe.acquisition.ledger import Ledger
 from rlx_datapipe.acquisition.partial import forget
 from rlx_datapipe.acquisition.plan import TO_FETCH, Plan
 from rlx_datapipe.acquisition.refusals import ArchiveError, ChangedError, OutageError, RefusedError
-from rlx_datapipe.acquisition.settings import AcquisitionSettings
+from rlx_datapipe.acquisition.settings import AcquisitionSettings, checks_md5
 from rlx_datapipe.acquisition.staged import ArchiveKey
 from rlx_datapipe.acquisition.staging import StagingManager
 from rlx_datapipe.acquisition.transfer import FileTransfer, Stretch
@@ -100,7 +100,7 @@ class Downloader:
         self._busy = 0
         self._restarts: dict[ArchiveKey, int] = {}
         self._doubted: dict[ArchiveKey, str] = {}
-        self._trusts_tags = True
+        self._trusts_tags = checks_md5(settings)
         self._arrived: dict[ArchiveKey, int] = {}
         self._failed: dict[str, str] = {}
         self._told: list[str] = []
@@ -241,9 +241,9 @@ class Downloader:
         come twice it was that, and tags are not asked any more in this run; if others come, the way damages
         them.
         """
-        record, fits = transfer.finish()
+        record, fits = transfer.finish(checks_md5=self._trusts_tags)
         key = transfer.file.key
-        if fits is False and self._trusts_tags:
+        if fits is False:
             before = self._doubted.get(key)
             if before is None:
                 self._doubted[key] = record.sha256

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,9 +16,8 @@ Maybe = Annotated[float, msgspec.Meta(ge=0.0, le=1e6)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 _PREFIX = "RLX_ACQUIRE_"
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-SECRETS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
-"""What is no setting on purpose: keys come from AWS's own variables and files."""
 
 
 class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,6 +41,9 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     chunk_kb
         Bytes that are written, and entered in the journal, at a time: about what a kill costs for each part
         in flight.
+    check_md5
+        Whether what came is held against its ETag where that is an MD5; costs as much processor time as all
+        else. By default only where the way could change bytes unnoticed: a server elsewhere, without TLS.
     connect_s, read_s
         Longest wait for a connection, and for the next bytes of an answer.
     retries
@@ -77,6 +80,7 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     part_mb: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     parts: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     chunk_kb: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 256
+    check_md5: Literal["auto", "always", "never"] = "auto"
     connect_s: Seconds = 10.0
     read_s: Seconds = 30.0
     retries: Count = 8
@@ -93,6 +97,14 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     index_mb_max: Count = 512
     footer_mb_max: Count = 64
     skew_s: Seconds = 60.0
+
+
+def checks_md5(settings: AcquisitionSettings) -> bool:
+    """Whether ETags are held against what came."""
+    if settings.check_md5 != "auto":
+        return settings.check_md5 == "always"
+    parts = urlsplit(settings.endpoint)
+    return parts.scheme == "http" and parts.hostname not in _THIS_MACHINE
 
 
 def acquisition_settings(

@@ -76,10 +76,10 @@ class FileTransfer:
             self._held_by -= 1
             return self._held_by == 0
 
-    def finish(self) -> tuple[Transfer, bool | None]:
+    def finish(self, *, checks_md5: bool) -> tuple[Transfer, bool | None]:
         """Put the whole file on the disk; its record, and whether the tag, if it can be one, is its MD5."""
-        digests = self._partial.finish()
-        match = _MD5.fullmatch(self.origin.etag)
+        match = _MD5.fullmatch(self.origin.etag) if checks_md5 else None
+        digests = self._partial.finish(with_md5=match is not None)
         record = Transfer(
             url=self.origin.url,
             size_bytes=self.origin.size_bytes,
