@@ -110,7 +110,8 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "refused": "",
         "invented": invented[:5],
-        "lost": sum(lost.values()),
+        # What is left out is told by message: of a trade or of an update, whatever rows it has.
+        "lost": len({(row[0], row[3], row[4]) for row in lost}),
         "lost_example": [str(row) for row in lost][:3],
         "told": chain["quarantined"] + chain["duplicates"],
         "quarantined": chain["quarantined"],
