@@ -72,8 +72,8 @@ MADE = {TRADES: trades, DELTAS: deltas, BOOK: book}
 def examine(path: Path, made: str, columns: dict[str, Any] | pa.Table, **known: Any) -> Examined:
     rows = columns if isinstance(columns, pa.Table) else pa.table(columns).cast(SCHEMAS[made])
     path.write_bytes(written(rows, checked=True))
-    known = {"table": made, "exchange": "BINANCE", "symbol": "BTC-USDT", "date": DAY} | known
-    return IntegrityValidator().examine(Subject(path, **known))
+    told: dict[str, Any] = {"table": made, "exchange": "BINANCE", "symbol": "BTC-USDT", "date": DAY}
+    return IntegrityValidator().examine(Subject(path, **(told | known)))
 
 
 def heavy(found: Examined) -> list[tuple[str, str]]:

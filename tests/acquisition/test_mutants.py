@@ -77,11 +77,11 @@ class Worker:
             self._process.communicate()
 
 
-def mutants(archive: Path, count: int) -> Iterator[tuple[str, str, Path, bytes]]:
+def mutants(archive: Path, count: int, first: int = 0) -> Iterator[tuple[str, str, Path, bytes]]:
     """So many mutants: kind, table, place of the file in the archive, bytes."""
     files = files_of(archive)
     rows = {table: canonical(pq.read_table(files[table], partitioning=None), table) for table in files}
-    for number in range(count):
+    for number in range(first, count):
         # By strides, so that a few touch every kind, and many every kind of every table.
         kind = KINDS[number % len(KINDS)]
         table = TABLE_NAMES[(number + number // len(KINDS)) % len(TABLE_NAMES)]
@@ -131,7 +131,12 @@ def judge(
     known = Subject(path, table, told.exchange, told.symbol, told.date)
     by_content = examination.examine(known)
     by_digest = examination.examine(Subject(path, table, told.exchange, told.symbol, told.date, size, digest))
-    heavy = [one.message for one in by_content.findings if one.severity is not Severity.NOTE]
+    # All files here are of a partial day.
+    heavy = [
+        one.message
+        for one in by_content.findings
+        if one.severity is not Severity.NOTE and "a partial day" not in one.message
+    ]
     crossed = (
         examination.cross(
             {
@@ -177,7 +182,7 @@ def fault_of(outcome: dict[str, Any]) -> str:
     if run["invented"]:
         return f"rows that no file holds: {run['invented']}"
     if run["lost"] > run["told"]:
-        lost = f"{run['lost']} rows of the file are not in the dataset, {run['told']} are told"
+        lost = f"{run['lost']} messages are not in the dataset, {run['told']} are told"
         return f"{lost}: {run['lost_example']}"
     return ""
 

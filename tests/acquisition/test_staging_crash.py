@@ -58,7 +58,11 @@ def survive(
             if kill:
                 arm(*kill)
             handle = os.open(told, os.O_WRONLY | os.O_APPEND)
-            bring_home(root, lambda: os.write(handle, b"1") and None)
+
+            def acknowledge() -> None:
+                os.write(handle, b"1")
+
+            bring_home(root, acknowledge)
             return {point: count - before[point] for point, count in reached(POINTS).items()}
 
         return in_child(home, work / "told.json")
@@ -114,14 +118,14 @@ def _moved_before_it_is_recorded() -> None:
     def early(manager: StagingManager, change: Any) -> None:
         if change.kind == "moved":
             manager._make(change)
-            manager._require_free = lambda _: None  # type: ignore[method-assign]
+            manager._require_free = lambda _: None  # type: ignore[method-assign, assignment]
         commit(manager, change)
 
-    StagingManager._commit = early  # type: ignore[method-assign]
+    StagingManager._commit = early  # type: ignore[method-assign, assignment]
 
 
 def _last_change_left_as_it_is() -> None:
-    StagingManager._make_whole = lambda manager, changes: None  # type: ignore[method-assign]
+    StagingManager._make_whole = lambda manager, changes: None  # type: ignore[method-assign, assignment]
 
 
 @pytest.mark.parametrize(

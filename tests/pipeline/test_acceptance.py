@@ -252,6 +252,7 @@ def test_an_examiner_dies_with_whoever_asked(archive: Path) -> None:
         examination.examine(Subject(files_of(archive)["trades"]))
         assert examination._child is not None
         pid = examination._child.pid
+        assert examination._child._process.stdin is not None
         examination._child._process.stdin.close()
         until = time.monotonic() + 20
         while not examination._child.has_ended() and time.monotonic() < until:

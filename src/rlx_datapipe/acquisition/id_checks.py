@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from rlx_datapipe.acquisition.blame import Blame
+from rlx_datapipe.acquisition.blame import Blame, BoolArray
 from rlx_datapipe.acquisition.columns import Int64Array, floats, integers, mask
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, TRADES
@@ -89,25 +90,13 @@ class IdCheck:
         reason = "too many rows with one number"
         blame.rows(RULE, Severity.GATE, self._name, reason, wrong, first_row, ids)
 
-    def _as_before(self, rows: pa.Table, name: str) -> Any:
+    def _as_before(self, rows: pa.Table, name: str) -> BoolArray:
         """Where a column has the value of the row before; False in the first row of all."""
-        column = rows[name]
-        held = self._held[name] if self._held is not None else None
-        if pa.types.is_floating(column.type):
-            values = floats(column)
-            head = floats(held) if held is not None else np.array([np.nan])
-        elif pa.types.is_integer(column.type):
-            values = integers(column)[0]
-            head = integers(held)[0] if held is not None else np.array([np.iinfo(np.int64).min])
-        else:
-            truth = column if pa.types.is_boolean(column.type) else pa.compute.equal(column, "bid")
-            values = mask(truth)
-            if held is None:
-                head = ~values[:1]
-            else:
-                truth = held if pa.types.is_boolean(held.type) else pa.compute.equal(held, "bid")
-                head = mask(truth)
-        return np.concatenate((head, values[:-1])) == values
+        values = _comparable(rows[name])
+        head = values[:1] if self._held is None else _comparable(self._held[name])
+        same: BoolArray = np.concatenate((head, values[:-1])) == values
+        same[0] &= self._held is not None
+        return same
 
     def conclude(self) -> tuple[list[Finding], dict[str, Any]]:
         """What is to be said of all rows together, and the facts."""
@@ -127,3 +116,12 @@ class IdCheck:
             measures = {"missing": self._missing, "holes": self._holes}
             findings.append(Finding(rule=RULE, severity=Severity.WARN, message=told, measures=measures))
         return findings, facts
+
+
+def _comparable(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """A column as numbers, of which equal ones are the same; sides as whether they are bids."""
+    if pa.types.is_floating(column.type):
+        return floats(column)
+    if pa.types.is_integer(column.type):
+        return integers(column)[0]
+    return mask(column if pa.types.is_boolean(column.type) else pc.equal(column, "bid"))

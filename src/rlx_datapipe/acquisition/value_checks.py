@@ -99,7 +99,8 @@ class ValueCheck:
         levels = cells.reshape(2, LEVELS, 2, rows.num_rows)
         stands = ~(np.isnan(levels) | (levels == 0.0)).any(axis=2)
         for (side, level, what), name in zip(np.ndindex(2, LEVELS, 2), LEVEL_NAMES, strict=True):
-            values, there = levels[side, level, what], stands[side, level]
+            values: FloatArray = levels[side, level, what]
+            there: BoolArray = stands[side, level]
             infinite = there & ~np.isfinite(values)
             blame.rows(RULE, Severity.GATE, name, "not a finite number", infinite, first_row, values)
             negative = there & np.signbit(values) & ~infinite
@@ -121,10 +122,10 @@ class ValueCheck:
 
     def _ladders(self, prices: FloatArray, stands: BoolArray, first_row: int, blame: Blame) -> None:
         """Levels without holes from the first on, bids falling and asks rising."""
-        empty = ~stands.any(axis=(0, 1))
+        empty = ~np.logical_or.reduce(stands.reshape(-1, stands.shape[2]))
         blame.rows(RULE, Severity.GATE, "bid_0_price", "no level on either side", empty, first_row)
         for side, name in enumerate(("bid", "ask")):
-            hole = (stands[side, 1:] & ~stands[side, :-1]).any(axis=0)
+            hole = np.logical_or.reduce(stands[side, 1:] & ~stands[side, :-1])
             reason = "no level before one that stands"
             blame.rows(RULE, Severity.GATE, f"{name} levels", reason, hole, first_row)
             with np.errstate(invalid="ignore"):

@@ -15,7 +15,7 @@ from rlx_datapipe.acquisition.examined import Examined, Subject, refused
 from rlx_datapipe.pipeline.child import Child
 from rlx_datapipe.pipeline.examiner import Bounds, Cross, Errand, Examine, Found, decode_told, encode
 
-PROGRAM = (sys.executable, "-m", "rlx_datapipe.pipeline.examiner")
+PROGRAM = (sys.executable, "-m", "rlx_datapipe.core.program", "rlx_datapipe.pipeline.examiner")
 _POLL_S = 0.2
 _START_S = 60.0
 """For how long a new process may be silent: it loads libraries first."""

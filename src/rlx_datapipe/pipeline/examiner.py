@@ -7,7 +7,6 @@ import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import msgspec
@@ -77,20 +76,10 @@ def decode_told(line: bytes) -> Went | Found:
     return told
 
 
-class _WithoutPandas(MetaPathFinder):
-    """Arrow looks for pandas at its first constant, and to load that takes longer than most files do."""
-
-    def find_spec(self, name: str, path: object, target: object = None) -> None:
-        """Nothing is found here; pandas nowhere."""
-        if name == "pandas":
-            raise ImportError(name)
-
-
 def main() -> None:
     """Work on the lines of the standard input until it ends; arguments: our pipe, none, the parent."""
     telling, _, parent = (int(argument) for argument in sys.argv[-3:])
     die_with(parent)
-    sys.meta_path.insert(0, _WithoutPandas())
 
     def tell(message: Went | Found) -> None:
         line = encode(message)

@@ -202,16 +202,17 @@ def _accepts(table: str, wanted: pa.Field, kind: pa.DataType) -> bool:
     if wanted.name in _RENAMED:
         return bool(pa.types.is_int64(kind) or pa.types.is_timestamp(kind))
     if table == DELTAS and wanted.name == "side_is_bid":
-        return bool(pa.types.is_boolean(kind)) or _is_text(kind)
+        return bool(pa.types.is_boolean(kind)) or is_text(kind)
     accepts: Callable[[pa.DataType], bool] = {
         pa.int64(): pa.types.is_integer,
-        pa.string(): _is_text,
+        pa.string(): is_text,
         pa.float64(): pa.types.is_float64,
     }[wanted.type]
     return bool(accepts(kind))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is text, by itself or as a dictionary."""
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(
         pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
