@@ -137,7 +137,7 @@ def test_a_download_brings_every_file_as_it_is_named(full_bucket: Bucket, lake: 
     staging = tmp_path / "staging"
     said = acquire("download", full_bucket, "--symbols", "BTCUSDT,stSOL-USDC", "--staging", staging)
     assert said.status == 0, said.err
-    assert f"rlx acquire validate {staging}" in said.out.replace("\n", "")
+    assert f"rlx acquire validate --staging {staging}" in said.out.replace("\n", "")
     published = {str(path.relative_to(lake)): path.read_bytes() for path in lake.rglob("*.parquet")}
     # One name is none for a file of ours; its bytes are as published all the same.
     odd = next(path for path in published if "(2)" in path)
@@ -147,7 +147,7 @@ def test_a_download_brings_every_file_as_it_is_named(full_bucket: Bucket, lake: 
         path: held for path, held in published.items() if path != odd
     }
     assert here[renamed] == published[odd]
-    status = rlx("acquire", "status", staging, "--json").json()
+    status = rlx("acquire", "status", "--staging", staging, "--json").json()
     assert status["zones"]["raw"] == {"files": 12, "size_bytes": sum(map(len, published.values()))}
     assert (status["course"], status["waiting"], status["latest"]["failed"]) == ("ended", {}, {})
     again = acquire("download", full_bucket, *BTC, "--staging", staging, "--json").json()
@@ -189,7 +189,7 @@ def test_mistakes_are_one_sentence_each(
     said = acquire("download", full_bucket, *BTC, *staging)
     assert (said.status, "does not fit on the disk" in said.err) == (2, True)
     assert not (tmp_path / "staging").exists()
-    assert rlx("acquire", "status", tmp_path).status == 2
+    assert rlx("acquire", "status", "--staging", tmp_path).status == 2
 
 
 def test_a_secret_is_shown_nowhere(full_bucket: Bucket, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_secret_is_shown_nowhere(full_bucket: Bucket, tmp_path: Path) -> None:
         acquire("test-connection", full_bucket, "--region", "us-east-1"),
         acquire("download", full_bucket, *BTC, "--staging", staging),
         acquire("list-inventory", full_bucket, endpoint="http://127.0.0.1:9"),
-        rlx("acquire", "status", staging),
+        rlx("acquire", "status", "--staging", staging),
     ]
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     secret = KEYS["AWS_SECRET_ACCESS_KEY"]
@@ -212,14 +212,14 @@ def test_a_stop_keeps_what_came_and_the_same_command_goes_on(bucket: Bucket, tmp
     bucket.fill(tmp_path / "archive")
     staging = tmp_path / "staging"
     where = ["--archive", bucket.url, "--endpoint", bucket.endpoint, *BTC, "--staging", str(staging)]
-    command = [RLX, "acquire", "download", *where, "--limit", "3", "--parts", "2"]
+    command = [str(RLX), "acquire", "download", *where, "--limit", "3", "--parts", "2"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     partial = staging / "raw" / "trades" / "exchange=BINANCE" / "symbol=BTC-USDT" / "dt=2024-08-01"
     deadline = time.monotonic() + 60
     while not list(partial.glob(".*.journal")) or next(partial.glob(".*.journal")).stat().st_size < 500:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    running = rlx("acquire", "status", staging, "--json").json()
+    running = rlx("acquire", "status", "--staging", staging, "--json").json()
     child.send_signal(signal.SIGINT)
     _, told = child.communicate(timeout=60)
     assert child.returncode == 3
@@ -227,7 +227,7 @@ def test_a_stop_keeps_what_came_and_the_same_command_goes_on(bucket: Bucket, tmp
         "rlx: stopped; what came is kept. Go on by the same command: it asks for what is missing, at the byte"
     )
     assert running["course"] == "running"
-    status = rlx("acquire", "status", staging, "--json").json()
+    status = rlx("acquire", "status", "--staging", staging, "--json").json()
     assert (status["course"], status["latest"]["problem"]) == ("stopped", "stopped")
     held = sum(status["waiting"].values())
     assert 0 < held < 6_000_000
@@ -235,3 +235,21 @@ def test_a_stop_keeps_what_came_and_the_same_command_goes_on(bucket: Bucket, tmp
     assert done["outcome"]["resumed_bytes"] >= held
     assert done["outcome"]["fetched_bytes"] == 6_000_000 - done["outcome"]["resumed_bytes"]
     assert arrived(staging) == wanted
+
+
+def test_from_a_bucket_to_a_dataset_by_all_six_commands(
+    bucket: Bucket, exported: Path, tmp_path: Path
+) -> None:
+    bucket.fill(exported)
+    for table in ("trades", "book", "book_delta_v2"):
+        bucket.put_index(table)
+    staging, out = tmp_path / "staging", tmp_path / "dataset"
+    assert acquire("test-connection", bucket).status == 0
+    assert len(series(bucket, *BTC)) == 3
+    assert acquire("download", bucket, *BTC, "--staging", staging).status == 0
+    assert rlx("acquire", "validate", "--staging", staging).status == 0
+    assert rlx("acquire", "status", "--staging", staging, "--json").json()["zones"]["ready"]["files"] == 3
+    assert rlx("acquire", "certify", "--staging", staging).status == 0
+    told = rlx("reconstruct", staging, "--out", out, "--json").json()
+    direct = rlx("reconstruct", exported, "--out", tmp_path / "direct", "--uncertified", "--json")
+    assert told["digest"] == direct.json()["digest"]

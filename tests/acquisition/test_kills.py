@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.acquisition.bucket import KEYS, Bucket, arrived, blobs
 from tests.acquisition.fault_proxy import FaultProxy, proxied
 
@@ -25,6 +26,11 @@ from rlx_datapipe.acquisition.acquire import fetch
 import msgspec
 url, endpoint, staging = sys.argv[1:]
 settings = msgspec.structs.replace(QUICK, endpoint=endpoint, parts=3)
+if "KILL_AT" in os.environ:
+    from rlx_datapipe.core.crash import arm
+
+    point, passing = os.environ["KILL_AT"].split(":")
+    arm(point, int(passing))
 outcome = fetch(prepared(url, Path(staging), settings))
 assert not outcome.failed, outcome.failed
 """
@@ -86,3 +92,17 @@ def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
     # What lay in sockets when a process died comes once more: never more than the parts in flight.
     twice = sum(one.sent for one in proxy.answers) - total
     assert 0 <= twice <= killed * PARTS * PART
+
+
+@pytest.mark.parametrize("at", ["piece written:3", "piece entered:5", "file fetched:2", "change recorded:1"])
+def test_killed_at_a_point_of_its_own_work_it_goes_on(at: str, bucket: Bucket, tmp_path: Path) -> None:
+    wanted = blobs((300_000, 200_000), tmp_path / "archive")
+    bucket.fill(tmp_path / "archive")
+    staging = tmp_path / "staging"
+    command = [sys.executable, "-c", CHILD, bucket.url, bucket.endpoint, str(staging)]
+    killed = subprocess.run(command, env=os.environ | KEYS | {"KILL_AT": at}, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    subprocess.run(command, env=os.environ | KEYS, timeout=60, check=True)
+    assert arrived(staging) == wanted
+    # Nothing is left beside the files.
+    assert [path for path in (staging / "raw").rglob(".*") if path.is_file()] == []

@@ -10,7 +10,7 @@ from rlx_datapipe.cli.terminal import give, guarded, json_option
 
 
 @click.command()
-@click.argument("staging", type=click.Path(path_type=Path))
+@click.option("--staging", required=True, type=click.Path(path_type=Path), help="The staging folder.")
 @json_option
 @guarded
 def status(staging: Path, as_json: bool) -> None:

@@ -100,11 +100,13 @@ def show_outcome(outcome: Outcome, staging: Path) -> None:
     for path, reason in list(outcome.failed.items())[:_NAMED]:
         screen.print(Text.assemble(("✗ ", "red"), f"{path}: {reason}"), soft_wrap=True)
     if len(outcome.failed) > _NAMED:
-        screen.print(f"  and {len(outcome.failed) - _NAMED:,} more: see rlx acquire status")
+        screen.print(f"  and {len(outcome.failed) - _NAMED:,} more: see rlx acquire status --staging")
     if outcome.failed:
         screen.print("  The same command goes on with what did not come.")
     screen.print("\n[bold]Try next[/]")
-    screen.print(Text(f"  rlx acquire validate {shlex.quote(str(staging))}", style="cyan"), soft_wrap=True)
+    screen.print(
+        Text(f"  rlx acquire validate --staging {shlex.quote(str(staging))}", style="cyan"), soft_wrap=True
+    )
 
 
 def show_status(status: StagingStatus) -> None:
