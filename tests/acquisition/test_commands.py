@@ -192,8 +192,11 @@ def test_mistakes_are_one_sentence_each(
     assert rlx("acquire", "status", "--staging", tmp_path).status == 2
 
 
-def test_a_secret_is_shown_nowhere(full_bucket: Bucket, tmp_path: Path) -> None:
+def test_a_secret_is_shown_nowhere(
+    full_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     staging = tmp_path / "staging"
+    monkeypatch.setenv("RLX_ACQUIRE_BACKOFF_S", "0.01")
     said = [
         acquire("test-connection", full_bucket, "--json"),
         acquire("test-connection", full_bucket, "--region", "us-east-1"),

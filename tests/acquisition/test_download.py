@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from rlx_datapipe.acquisition.acquire import fetch
 from rlx_datapipe.acquisition.download import Progress
 from rlx_datapipe.acquisition.refusals import OutageError, RefusedError
 from rlx_datapipe.acquisition.staged import Zone, read_standings
-from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.errors import DiskFullError, OptionError
 
 SIZES = (1_500_001, 0, 1, 3_200_000)
 PATH = "trades/exchange=BINANCE/symbol=BTC-USDT/dt=2024-08-01/1.snappy.parquet"
@@ -247,3 +249,17 @@ def test_what_changed_at_its_source_is_told_and_fetched_anew_on_request(
 def test_the_limit_holds(bucket: Bucket, wanted: dict[str, bytes], tmp_path: Path) -> None:
     outcome = fetch(prepared(bucket.url, tmp_path / "staging", bucket.settings(limit_mb_s=4.0)))
     assert outcome.seconds >= sum(SIZES) / 4e6 - 0.3
+
+
+def test_a_full_disk_ends_the_run_which_can_be_gone_on_with(
+    bucket: Bucket, wanted: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(DiskFullError, match=r"No space left on device.*the same command goes on"):
+            fetch(prepared(bucket.url, tmp_path / "staging", bucket.settings()))
+    fetch(prepared(bucket.url, tmp_path / "staging", bucket.settings()))
+    assert arrived(tmp_path / "staging") == wanted

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,22 +20,67 @@ from rlx_datapipe.acquisition.partial import journal_of
 KILLS = int(os.environ.get("RLX_TEST_KILLS", "20"))
 SIZES = (7_000_003, 1, 2_500_000)
 PARTS, PART = 3, 1_000_000
-CHILD = """
-import os, sys
+PARENT = """
+import os, signal, sys
 from pathlib import Path
-from tests.acquisition.bucket import QUICK, prepared
-from rlx_datapipe.acquisition.acquire import fetch
 import msgspec
-url, endpoint, staging = sys.argv[1:]
-settings = msgspec.structs.replace(QUICK, endpoint=endpoint, parts=3)
-if "KILL_AT" in os.environ:
-    from rlx_datapipe.core.crash import arm
+from rlx_datapipe.acquisition.acquire import fetch
+from rlx_datapipe.core.crash import arm
+from tests.acquisition.bucket import QUICK, prepared
 
-    point, passing = os.environ["KILL_AT"].split(":")
-    arm(point, int(passing))
-outcome = fetch(prepared(url, Path(staging), settings))
-assert not outcome.failed, outcome.failed
+def download(url, endpoint, staging):
+    settings = msgspec.structs.replace(QUICK, endpoint=endpoint, parts=3)
+    outcome = fetch(prepared(url, Path(staging), settings))
+    assert not outcome.failed, outcome.failed
+
+for line in sys.stdin:
+    point, passing, *arguments = line.rstrip("\\n").split("|")
+    child = os.fork()
+    if not child:
+        if point:
+            arm(point, int(passing))
+        download(*arguments)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+class Downloads:
+    """Downloads, each in a process of its own; forked from one that has imported all, for speed."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", PARENT]
+        self._parent = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | KEYS
+        )
+
+    def begin(self, url: str, endpoint: str, staging: Path, at: str = ":") -> int:
+        """Start one, to be killed at a point if one is named; its process id."""
+        point, _, passing = at.partition(":")
+        assert self._parent.stdin
+        self._parent.stdin.write(f"{point}|{passing}|{url}|{endpoint}|{staging}\n")
+        self._parent.stdin.flush()
+        return self._told()
+
+    def ended(self) -> int:
+        """Exit status of the one that was started; below zero the signal that killed it."""
+        return self._told()
+
+    def close(self) -> None:
+        """No more."""
+        self._parent.communicate(timeout=60)
+
+    def _told(self) -> int:
+        assert self._parent.stdout
+        return int(self._parent.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def downloads() -> Iterator[Downloads]:
+    started = Downloads()
+    yield started
+    started.close()
 
 
 def overlap(stretches: list[tuple[int, int]], others: list[tuple[int, int]]) -> int:
@@ -55,36 +102,35 @@ def held(staging: Path, paths: list[str]) -> dict[str, list[tuple[int, int]]]:
 
 
 def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
-    bucket: Bucket, tmp_path: Path
+    bucket: Bucket, downloads: Downloads, tmp_path: Path
 ) -> None:
     wanted = blobs(SIZES, tmp_path / "archive")
     bucket.fill(tmp_path / "archive")
     staging, total = tmp_path / "staging", sum(SIZES)
-    environment = os.environ | KEYS
     killed = asked = asked_again = 0
     with proxied(FaultProxy(bucket.address)) as proxy:
-        command = [sys.executable, "-c", CHILD, bucket.url, proxy.url, str(staging)]
         for number in range(KILLS + 5):
             before, seen = held(staging, list(wanted)), len(proxy.answers)
-            child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-            due = proxy.sent_bytes + total // (KILLS + 3) if number < KILLS else 2 * total + 10**9
+            due = proxy.sent_bytes + total // (KILLS + 3) if number < KILLS else 10**12
+            child = downloads.begin(bucket.url, proxy.url, staging)
 
-            def strike(sent: int, due: int = due, pid: int = child.pid) -> None:
+            def strike(sent: int, due: int = due, child: int = child) -> None:
                 if sent >= due:
-                    os.kill(pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
 
             proxy.on_sent = strike
-            _, told = child.communicate(timeout=60)
+            status = downloads.ended()
             proxy.on_sent = lambda _: None
             proxy.settle()
-            killed += child.returncode == -signal.SIGKILL
+            killed += status == -signal.SIGKILL
             for path, stretches in before.items():
                 answers = [one for one in proxy.answers[seen:] if one.path.endswith(path)]
                 asked += len(answers)
                 asked_again += overlap([(one.start, one.end) for one in answers], stretches)
-            if child.returncode == 0:
+            if status == 0:
                 break
-            assert child.returncode == -signal.SIGKILL, told.decode()
+            assert status == -signal.SIGKILL
     assert killed >= min(KILLS, 15)
     assert asked > killed
     assert asked_again == 0
@@ -95,14 +141,16 @@ def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
 
 
 @pytest.mark.parametrize("at", ["piece written:3", "piece entered:5", "file fetched:2", "change recorded:1"])
-def test_killed_at_a_point_of_its_own_work_it_goes_on(at: str, bucket: Bucket, tmp_path: Path) -> None:
+def test_killed_at_a_point_of_its_own_work_it_goes_on(
+    at: str, bucket: Bucket, downloads: Downloads, tmp_path: Path
+) -> None:
     wanted = blobs((300_000, 200_000), tmp_path / "archive")
     bucket.fill(tmp_path / "archive")
     staging = tmp_path / "staging"
-    command = [sys.executable, "-c", CHILD, bucket.url, bucket.endpoint, str(staging)]
-    killed = subprocess.run(command, env=os.environ | KEYS | {"KILL_AT": at}, timeout=60, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    subprocess.run(command, env=os.environ | KEYS, timeout=60, check=True)
+    downloads.begin(bucket.url, bucket.endpoint, staging, at)
+    assert downloads.ended() == -signal.SIGKILL
+    downloads.begin(bucket.url, bucket.endpoint, staging)
+    assert downloads.ended() == 0
     assert arrived(staging) == wanted
     # Nothing is left beside the files.
     assert [path for path in (staging / "raw").rglob(".*") if path.is_file()] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,9 +20,10 @@ from rlx_datapipe.acquisition.plan import TO_FETCH, Plan, make_plan
 from rlx_datapipe.acquisition.record import begun_record, ended_record, write_record
 from rlx_datapipe.acquisition.settings import AcquisitionSettings
 from rlx_datapipe.acquisition.staging import StagingManager
-from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.core.errors import DatapipeError, UnwritableError
 
 Door = Literal["direct", "lakeapi"]
+_NO_ROOM = "See that --staging can be written to; then the same command goes on with what is missing"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ def fetch(prepared: Prepared, on_progress: Callable[[Progress], None] = lambda _
         except KeyboardInterrupt:
             write_record(staging.root, ended_record(record, problem="stopped"))
             raise
+        except UnwritableError as error:
+            told = type(error)(error.what, remedy=_NO_ROOM, **error.facts)
+            with suppress(UnwritableError):
+                write_record(staging.root, ended_record(record, problem=str(told)))
+            raise told from error
         except DatapipeError as error:
             write_record(staging.root, ended_record(record, problem=str(error)))
             raise

@@ -12,6 +12,8 @@ from rlx_datapipe.acquisition.settings import AcquisitionSettings
 from rlx_datapipe.core.breaker import delays
 
 Answer = TypeVar("Answer")
+_RETRIES = 4
+"""Somebody waits for the answer: some seconds, not minutes."""
 
 
 class PatientArchive:
@@ -69,4 +71,5 @@ class PatientArchive:
         return ask()
 
     def _waits(self, what: str) -> Iterator[float]:
-        return delays(self._settings.backoff_s, self._settings.backoff_max_s, self._settings.retries, what)
+        settings = self._settings
+        return delays(settings.backoff_s, settings.backoff_max_s, min(settings.retries, _RETRIES), what)
