@@ -23,7 +23,8 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
 from rlx_datapipe.core.program import without_guests
 from rlx_datapipe.pipeline.reconstruct import reconstruct
-from rlx_datapipe.store.dataset import chain_batches, open_dataset
+from rlx_datapipe.store.chain_rows import chain_batches
+from rlx_datapipe.store.dataset import open_dataset
 from rlx_datapipe.venues.crypto_lake import DELTAS, TRADES, Layout, match_table
 
 Row = tuple[Any, ...]
