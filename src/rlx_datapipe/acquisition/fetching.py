@@ -15,6 +15,7 @@ from rlx_datapipe.acquisition.transfer import Stretch
 from rlx_datapipe.core.breaker import Breaker, delays
 
 _TICK_S = 0.1
+_SILENT_S = 2.0
 
 
 class Fetcher:
@@ -43,8 +44,9 @@ class Fetcher:
 
     @property
     def waiting(self) -> str:
-        """Why nobody asks at the moment; empty if they do."""
-        return self._why if self._breaker.state != "closed" else ""
+        """Why nothing comes at the moment; empty while something does."""
+        is_silent = time.monotonic() - self._last_byte_s > _SILENT_S
+        return self._why if is_silent or self._breaker.state != "closed" else ""
 
     def fetch(self, stretch: Stretch) -> None:
         """Fetch a stretch to its end, unless its file is given up or all is stopped.

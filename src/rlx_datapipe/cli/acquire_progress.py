@@ -64,7 +64,7 @@ def sentence(progress: Progress, rate: float) -> str:
     if progress.waiting:
         parts.append(f"waiting: {progress.waiting}")
     elif rate:
-        parts.append(f"about {time_text(left / rate)} left")
+        parts.append(f"{time_text(left / rate)} left")
     if progress.retries:
         parts.append(f"{progress.retries:,} asked again")
     if progress.files_failed:

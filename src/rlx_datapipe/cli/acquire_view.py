@@ -80,7 +80,8 @@ def _expected(plan: Plan) -> str:
         return "nothing is left to do"
     if plan.seconds is None:
         return f"time: {plan.rate_from}"
-    return f"about {time_text(plan.seconds)} at {size_text(plan.bytes_per_s)}/s ({plan.rate_from})"
+    roughly = "" if plan.seconds < 1 else "about "
+    return f"{roughly}{time_text(plan.seconds)} at {size_text(plan.bytes_per_s)}/s ({plan.rate_from})"
 
 
 def show_outcome(outcome: Outcome, staging: Path) -> None:
