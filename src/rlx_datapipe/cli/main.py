@@ -14,6 +14,7 @@ from rlx_datapipe.core.program import without_guests
 
 _HOMES = {
     "demo": "the whole line on a simulated market, offline, in under a minute",
+    "acquire": "archives such as Crypto Lake: found, downloaded, validated, certified",
     "capture": "record a live market: raw, whole, exactly timed",
     "reconstruct": "recordings become an exact event dataset",
     "inspect": "what a dataset or a recording holds",

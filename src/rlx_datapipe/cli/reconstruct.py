@@ -48,6 +48,7 @@ _FORMAT = "Layout of the sources: auto tells it by content, any other word says 
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
 @click.option("--follow", is_flag=True, help="Take in a capture as it is written, until it ends.")
 @key_option
+@click.option("--uncertified", is_flag=True, help="Read what is ready in a staging folder uncertified.")
 @click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
 @config_option
 @json_option
@@ -63,6 +64,7 @@ def reconstruct(
     resume: bool,
     follow: bool,
     key_file: Path | None,
+    uncertified: bool,
     workers: int,
     profile: bool,
     config: Path | None,
@@ -94,6 +96,7 @@ def reconstruct(
             resume=resume,
             follow=follow,
             key_file=key_file,
+            uncertified=uncertified,
             workers=workers,
             on_progress=on_progress,
             on_notice=say,

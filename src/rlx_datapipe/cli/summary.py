@@ -205,6 +205,10 @@ def chain_table(chain: dict[str, Any]) -> Table:
         table.add_row("capture gaps", f"{chain['capture_gaps']:,}", f"{_ODD} {told}")
     for reason in chain.get("skipped", ()):
         table.add_row("skipped", "", f"{_ODD} {escape(reason)}")
+    for digest in chain.get("certificates", ()):
+        table.add_row("certificate", "", f"{_GOOD} {digest}")
+    if chain.get("uncertified"):
+        table.add_row("certificate", "", f"{_ODD} none: the sources were read uncertified")
     drift = chain["drift"]
     if drift["samples"]:
         mark = _GOOD if drift["samples"] == drift["exact"] else _ODD

@@ -94,6 +94,7 @@ def steady() -> Iterator[None]:
 
 _AFTER = {
     "reconstruct": "what is committed stands. Go on by the same command with --resume",
+    "download": "what came is kept. Go on by the same command: it asks for what is missing, at the byte",
     "run": "what is recorded stands. Go on by the same command: what is missed meanwhile is a gap",
     "unseal": "what was written is whole. Go on by the same command",
     "demo": "nothing is left of it. Run it again, it begins anew",

@@ -23,6 +23,7 @@ from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.alarms import Alarms
+from rlx_datapipe.pipeline.certified import vouched
 from rlx_datapipe.pipeline.epochs import cut_into_epochs
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.pinned import Pinned
@@ -100,6 +101,7 @@ class _ChainWriter:
         self.pressure = watcher.pressure or Pressure(settings)
         self.times = StageTimes()
         self._pinned = Pinned(source.files)
+        self._vouched = vouched(source.files, self._pinned.files, folder)
         # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
         shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
         config = hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
@@ -146,6 +148,7 @@ class _ChainWriter:
             summary = {
                 "exchange": source.instrument.exchange,
                 "symbol": source.instrument.symbol,
+                **self._vouched,
                 "skipped": [skip.reason for skip in self._pins.skips],
                 **tally.told(),
                 "rows": sink.rows,
