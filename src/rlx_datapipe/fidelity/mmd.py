@@ -80,18 +80,16 @@ def linear_mmd(golden: Any, recon: Any, bandwidths: Sequence[float], *, stride: 
     Gretton, Borgwardt, Rasch, Scholkopf and Smola (2012), "A kernel two-sample test", JMLR 13, lemma 14.
     """
     xp = _namespace(golden, recon)
-    count = min(golden.shape[0], recon.shape[0])
-    pairs = -(-count // stride) // 2
+    x, y = golden[::stride, :], recon[::stride, :]
+    pairs = min(x.shape[0], y.shape[0]) // 2
     if pairs < 2:
-        raise OptionError("too few points for pairs at this stride", found=count, stride=stride)
-    ends = 2 * pairs * stride
-    x1, x2 = golden[0 : ends : 2 * stride, :], golden[stride : ends + stride : 2 * stride, :]
-    y1, y2 = recon[0 : ends : 2 * stride, :], recon[stride : ends + stride : 2 * stride, :]
+        raise OptionError("too few points for pairs at this stride", found=x.shape[0], stride=stride)
+    x1, x2, y1, y2 = (side[first : 2 * pairs : 2, :] for side in (x, y) for first in (0, 1))
 
     def k(a: Any, b: Any) -> Any:
         return _kernel(xp, xp.sum((a - b) ** 2, axis=1), bandwidths)
 
-    h = k(x1, x2[:pairs, :]) + k(y1, y2[:pairs, :]) - k(x1, y2[:pairs, :]) - k(x2[:pairs, :], y1)
+    h = k(x1, x2) + k(y1, y2) - k(x1, y2) - k(x2, y1)
     return _told(xp, h)
 
 

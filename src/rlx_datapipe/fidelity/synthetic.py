@@ -38,8 +38,9 @@ def synthetic_side(
     seed
         Of the market; another one is another draw of the same laws.
     noise
-        From 0 (none) to 1: spreads widen, sizes are scaled and blurred, the mid jitters, trades are scattered
-        in time and their sides flipped, all in that measure. It has a generator of its own.
+        From 0 (none) to 1: quotes go missing, spreads widen, sizes are scaled and blurred, the mid jitters
+        and leaps, trades are scattered, enlarged, their sides flipped, all in that measure. It has a
+        generator of its own.
     windows, window_s
         How many windows of how many seconds.
     """
@@ -75,10 +76,12 @@ def _quotes(
     spread = spread + spoiler.binomial(4, 0.5 * noise, count)
     sizes = sizes * (1 + noise) ** 2 * np.exp(noise * spoiler.standard_normal((2, count)))
     sizes[0] *= 1 + 2 * noise
-    bid = (_MID_TICKS + np.cumsum(moves) + jitter).astype(np.int64)
+    leaps = spoiler.binomial(1, noise / (60 * QUOTES_PER_S), count) * spoiler.choice([-300, 300], count)
+    bid = (_MID_TICKS + np.cumsum(moves + leaps) + jitter).astype(np.int64)
     lots = np.maximum(1, np.rint(sizes)).astype(np.int64)
     best = np.stack([bid * _TICK, lots[0], (bid + spread) * _TICK, lots[1]])
-    return times, best
+    kept = spoiler.random(count) >= 0.5 * noise
+    return times[kept], best[:, kept]
 
 
 def _trades(
@@ -93,7 +96,7 @@ def _trades(
     span = seconds * 1_000_000_000
     parents = np.sort(market.integers(0, span, seconds * CLUSTERS_PER_S))
     sizes = market.geometric(0.4, len(parents))
-    offsets = market.exponential(4e6, int(sizes.sum()))
+    offsets = market.exponential(4e6, int(sizes.sum())) * (market.random(int(sizes.sum())) < 0.8)
     at = np.minimum(np.repeat(parents, sizes) + offsets.astype(np.int64), span - 1)
     # The aggressor tends to know: he buys before the mid rises.
     ahead = np.searchsorted(times, START_NS + at)
@@ -104,7 +107,7 @@ def _trades(
     scattered = spoiler.random(len(at)) < noise
     at = np.where(scattered, spoiler.integers(0, span, len(at)), at)
     sells = leaning ^ (spoiler.random(len(at)) < 0.5 * noise) ^ True
-    lots = np.maximum(1, np.rint(lots * (1 + 2 * noise))).astype(np.int64)
+    lots = np.maximum(1, np.rint(lots ** (1 + noise / 2))).astype(np.int64)
     order = np.argsort(at, kind="stable")
     at, sells, lots = START_NS + at[order], sells[order], lots[order]
     now = np.maximum(np.searchsorted(times, at, side="right") - 1, 0)
