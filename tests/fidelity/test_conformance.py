@@ -130,7 +130,7 @@ class Crashing(Good):
 
 class Endless(Good):
     def says(self, value: float, **_: Any) -> MetricResult:
-        return MetricResult(self.name, self.unit, value if value < 0.3 else float("nan"))
+        return MetricResult(self.name, self.unit, value if value == 0 else float("nan"))
 
 
 class Stream(SpreadStream):

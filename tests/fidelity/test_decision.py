@@ -64,7 +64,7 @@ def test_too_little_data_is_inconclusive_before_anything_is_compared(changes: di
 def test_days_are_asked_for_where_settings_say_so() -> None:
     verdict = decide(GOOD, DecisionSettings(days_min=2))
     assert verdict.standing is Standing.INCONCLUSIVE
-    assert "1 days" in verdict.reason
+    assert "1 of 2 days" in verdict.reason
 
 
 def test_a_golden_side_too_far_from_itself_decides_nothing() -> None:
@@ -247,4 +247,4 @@ def test_a_mean_at_the_margin_is_inconclusive_and_exact_equality_passes() -> Non
 def test_settings_out_of_range_are_refused() -> None:
     for wrong in ({"significance": 1.0}, {"pairs_min": 0}):
         with pytest.raises(OptionError):
-            DecisionSettings(**wrong)  # type: ignore[arg-type]
+            DecisionSettings(**wrong)

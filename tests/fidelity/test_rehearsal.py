@@ -36,10 +36,13 @@ def test_another_law_is_rejected_and_never_passes_where_the_series_is_fast() -> 
     assert found.fails[0] >= 0.9
 
 
-@pytest.mark.parametrize("block_points", [1, 100])
-def test_shuffling_single_values_or_short_blocks_breaks_the_false_alarm_rate(block_points: int) -> None:
+@pytest.mark.parametrize(("block_points", "points"), [(1, 200), (100, 1000)])
+def test_shuffling_single_values_or_short_blocks_breaks_the_false_alarm_rate(
+    block_points: int, points: int
+) -> None:
     """Planted errors: i.i.d. permutation, and blocks of one correlation time."""
-    short = msgspec.structs.replace(FAST, block_points=block_points, trials=max(8, TRIALS // 4))
+    trials = max(8, TRIALS // 4)
+    short = msgspec.structs.replace(FAST, block_points=block_points, points=points, trials=trials)
     assert rehearse(short, FAULTS["none"], 20261121).max_t_rejects > 0.2
 
 
@@ -57,4 +60,4 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 def test_settings_without_a_meaning_are_refused() -> None:
     for wrong in ({"phis": ()}, {"phis": (1.0,)}, {"trials": 1}):
         with pytest.raises(OptionError):
-            RehearsalSettings(**wrong)  # type: ignore[arg-type]
+            RehearsalSettings(**wrong)

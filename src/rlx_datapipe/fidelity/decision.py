@@ -134,7 +134,7 @@ def _first(
         )
     if evidence.days < rule.days_min:
         return Standing.INCONCLUSIVE, (
-            f"too little data: golden windows of {evidence.days} days, {rule.days_min} needed for a floor"
+            f"too little data: golden windows of {evidence.days} of {rule.days_min} days that a floor needs"
         )
     if evidence.floor > evidence.tolerable:
         return Standing.INCONCLUSIVE, (

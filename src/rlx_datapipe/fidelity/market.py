@@ -292,7 +292,7 @@ def stamp_resolution(times_ns: Int64Array) -> int:
         dust = min(_FLOAT_DUST_NS, step // 4)
         on: npt.NDArray[np.bool_] = (beside <= dust) | (beside >= step - dust)
         if on.mean() >= 0.999:
-            return step
+            return int(step)
     return 1
 
 

@@ -120,7 +120,7 @@ def _levels(column: pa.ChunkedArray, decimals: int) -> Int64Array:
         offsets = np.asarray(chunk.offsets).astype(np.int64)
         at = offsets[:-1, None] + np.arange(DEPTH)
         held: npt.NDArray[np.bool_] = at < offsets[1:, None]
-        out = np.full(at.shape, NONE, dtype=np.int64)
+        out = np.full((len(at), DEPTH), NONE, dtype=np.int64)
         out[held] = from_decimals(chunk.values.take(pa.array(at[held])), decimals)
         rows.append(out)
     return np.concatenate(rows)

@@ -81,7 +81,7 @@ class TradeTies(NumberMetric):
     bounds = (0.0, 1.0)
     engineering_floor = 0.01
     purpose = "difference of the shares of trades that bear the time of the trade before"
-    reference = "fidelity-metrics.md 2.3: P(dt = 0) is an atom, compared apart"
+    reference = "definition; P(dt = 0) is an atom, compared apart"
     requirements = frozenset({Need.TRADES})
 
     def number(self, window: Window, data: Comparison) -> float:

@@ -43,7 +43,7 @@ class TouchDepth(DistributionMetric):
     name = "touch_depth"
     category = "depth"
     purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
-    reference = "fidelity-metrics.md 2.3"
+    reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
     requirements = frozenset({Need.QUOTES})
 
     def sample(self, window: Window, data: Comparison) -> Sample:
@@ -84,7 +84,7 @@ class DepthCorrelation(MetricPlugin):
     bounds = (0.0, 2.0)
     tolerable = 0.05
     purpose = "greatest difference between the correlations of level quantities, over all pairs of levels"
-    reference = "fidelity-metrics.md 2.3, deep book; gate 0.05"
+    reference = "definition; gate 0.05"
     requirements = frozenset({Need.LADDERS})
 
     def calculate(self, data: Comparison) -> MetricResult:

@@ -91,7 +91,7 @@ class TailRatio(_ReturnNumber):
 
     name = "tail_ratio"
     purpose = "difference of (q.975 - q.025) / (q.75 - q.25) of returns over a second"
-    reference = "fidelity-metrics.md 2.4: what to gate on where the fourth moment has no variance"
+    reference = "definition; what to gate on where the fourth moment has no variance"
 
     def of(self, returns: FloatArray) -> float:
         """Ratio of the two ranges."""

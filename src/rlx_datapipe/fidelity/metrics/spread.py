@@ -14,7 +14,7 @@ from rlx_datapipe.fidelity.moments import Moments
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need, State, StreamingMetric
 from rlx_datapipe.fidelity.sketch import Sketch, ks_bounds
 
-REFERENCE = "fidelity-metrics.md 2.3; time-weighted quoted spread"
+REFERENCE = "quoted spread, time-weighted: a mean over events is biased to busy times"
 
 
 def level_spread(levels: Int64Array, level: int, tick: int) -> FloatArray:

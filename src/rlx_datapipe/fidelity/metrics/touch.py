@@ -93,7 +93,7 @@ class TouchRms(_Touch):
     unit = "ticks"
     engineering_floor = 0.1
     purpose = "root mean square difference of the best prices over time"
-    reference = "fidelity-metrics.md 2.3; gate 0.1 tick"
+    reference = "definition; gate 0.1 tick"
 
     def calculate(self, data: Comparison) -> MetricResult:
         """The error over all windows together."""
@@ -121,7 +121,7 @@ class TouchExact(_Touch):
     bounds = (0.0, 1.0)
     engineering_floor = 0.001
     purpose = "share of the time in which both best prices are equal"
-    reference = "fidelity-metrics.md 2.3; gate 99.9 %"
+    reference = "definition; gate 99.9 %"
 
     def calculate(self, data: Comparison) -> MetricResult:
         """The share over all windows together."""

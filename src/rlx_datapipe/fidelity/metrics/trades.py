@@ -49,7 +49,7 @@ class TradeSizeAtoms(MetricPlugin):
     bounds = (0.0, 1.0)
     engineering_floor = 0.02
     purpose = "total variation of the twenty commonest golden trade quantities"
-    reference = "fidelity-metrics.md 2.3"
+    reference = "definition; round lots are atoms of the distribution"
     requirements = frozenset({Need.TRADES})
 
     def calculate(self, data: Comparison) -> MetricResult:
