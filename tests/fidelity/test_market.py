@@ -20,6 +20,7 @@ from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window, cut_win
 from rlx_datapipe.fidelity.metrics.touch import touch_error
 from rlx_datapipe.fidelity.plugin import Goal
 from rlx_datapipe.fidelity.reading import read_side, read_whole
+from rlx_datapipe.fidelity.scales import in_one_scale
 from rlx_datapipe.fidelity.synthetic import INSTRUMENT
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.simulation.capture_file import write_capture
@@ -155,6 +156,23 @@ def test_sides_of_other_scales_or_other_windows_are_refused() -> None:
         Comparison(side, MarketSide("recon", other, ()))
     with pytest.raises(OptionError, match="same windows"):
         Comparison(side, MarketSide("recon", INSTRUMENT, ()), is_paired=True)
+
+
+def test_sides_of_other_scales_are_brought_to_one_exactly() -> None:
+    window = quoted([(0, 5, 7)], 100)
+    golden = MarketSide("golden", INSTRUMENT, (window,))
+    finer = Instrument(exchange="X", symbol="Y", price_decimals=4, quantity_decimals=3, price_step=1)
+    fine = replace(window, instrument=finer, best=np.array([[5000], [5], [NONE], [5]], dtype=np.int64))
+    first, second = in_one_scale(golden, MarketSide("recon", finer, (fine,)))
+    Comparison(first, second)
+    assert first.instrument.price_step == second.instrument.price_step == 1000
+    assert first.windows[0].best[:, 0].tolist() == [5000, 5, 7000, 5]
+    assert second.windows[0].best[:, 0].tolist() == [5000, 5, NONE, 5]
+    assert first.windows[0].quotes.ask.tolist() == [7000]
+    assert in_one_scale(golden, golden)[0] is golden
+    window.best[0, 0] = 2**62
+    with pytest.raises(OptionError, match="does not fit"):
+        in_one_scale(golden, MarketSide("recon", finer, (fine,)))
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,10 @@ class Blocks(Protocol):
     def recon_blocks(self) -> int:
         """Number of recon blocks."""
 
+    @property
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """A number that tells where each golden and each recon block lies; NaN where nothing is in it."""
+
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """Distance of two weighings of all blocks in each row, float64 (rows,).
 
@@ -80,6 +84,13 @@ class BlockCounts:
     def recon_blocks(self) -> int:
         """Number of recon blocks."""
         return len(self.recon)
+
+    @property
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """Mean number of the bin in each block: a rank, so that heavy tails do not hide the rest."""
+        bins = np.arange(len(self.centres))
+        held = [np.where(side.any(axis=1), side.sum(axis=1), np.nan) for side in (self.golden, self.recon)]
+        return self.golden @ bins / held[0], self.recon @ bins / held[1]
 
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """See `Blocks`; 0 where a weighing is empty.
@@ -127,6 +138,11 @@ class BlockNumbers:
         """Number of recon blocks."""
         return len(self.recon)
 
+    @property
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """The numbers themselves."""
+        return self.golden, self.recon
+
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """See `Blocks`: the absolute difference of the means of the blocks in which the number is defined.
 
@@ -147,6 +163,15 @@ def distance(blocks: Blocks) -> float:
     golden = np.zeros((1, blocks.golden_blocks + blocks.recon_blocks))
     golden[:, : blocks.golden_blocks] = 1.0
     return float(blocks.apart(golden, 1.0 - golden)[0])
+
+
+def window_distances(blocks: Blocks) -> FloatArray:
+    """Distance of each recon block from the golden block of the same number, float64 (blocks,)."""
+    count = blocks.golden_blocks
+    if count != blocks.recon_blocks:
+        raise OptionError("paired blocks differ in number", found=(count, blocks.recon_blocks))
+    one, none = np.eye(count), np.zeros((count, count))
+    return blocks.apart(np.concatenate([one, none], axis=1), np.concatenate([none, one], axis=1))
 
 
 def _distribution(histograms: FloatArray) -> FloatArray:

@@ -120,6 +120,19 @@ def block_length(values: npt.ArrayLike, *, least: int = 1, greatest: int | None 
     return BlockLength(needed, length, memory, optimal, len(series) // length)
 
 
+def neighbour_memory(levels: FloatArray) -> float:
+    """Autocorrelation of neighbouring blocks where it is beyond chance, else 0.
+
+    Blocks may be shuffled only if they are about independent. Beyond chance is above 0.2 and above three of
+    the standard errors that independent blocks have.
+    """
+    known = levels[~np.isnan(levels)]
+    if len(known) < 4:
+        return 0.0
+    memory = float(autocorrelation(known, 1)[1])
+    return memory if memory > max(0.2, 3 / len(known) ** 0.5) else 0.0
+
+
 def block_histograms(
     segments: Sequence[FloatArray],
     length: int,

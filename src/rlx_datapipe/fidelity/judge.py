@@ -10,6 +10,7 @@ import numpy as np
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.fidelity.blocks import Blocks, distance
 from rlx_datapipe.fidelity.decision import DecisionSettings, Evidence, Verdict, decide
+from rlx_datapipe.fidelity.dependence import neighbour_memory
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.equivalence import draw_matrix, half_floor, resampled_distances, upper_bound
 from rlx_datapipe.fidelity.permutation import (
@@ -100,7 +101,7 @@ def judge(
             tolerable=case.tolerable,
             scale_ns=case.scale_ns,
             resolution_ns=case.resolution_ns,
-            missing="" if np.isfinite(apart) else "no window of one side has a value",
+            missing=_missing(case.blocks, apart),
         )
     plain = np.array([p_value(row) for row in permuted])
     return Judgement(
@@ -109,6 +110,16 @@ def judge(
         p_plain=dict(zip(cases, plain.tolist(), strict=True)),
         p_discovery=dict(zip(cases, false_discovery(plain).tolist(), strict=True)),
     )
+
+
+def _missing(blocks: Blocks, apart: float) -> str:
+    """Why these windows can't carry a verdict; empty when they can."""
+    if not np.isfinite(apart):
+        return "no window of one side has a value"
+    memory = max(neighbour_memory(side) for side in blocks.levels)
+    if memory:
+        return f"neighbouring windows are correlated ({memory:.2f}), so they must be longer"
+    return ""
 
 
 def _known(distances: FloatArray) -> FloatArray:

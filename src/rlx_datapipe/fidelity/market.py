@@ -208,7 +208,7 @@ class Comparison:
     Parameters
     ----------
     golden, recon
-        The sides. Prices and quantities of both are in the same scales.
+        The sides, in one scale (`scales.in_one_scale`).
     is_paired
         Whether window k of both is the same interval of the same market.
     seed
@@ -224,12 +224,13 @@ class Comparison:
     results: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        scales = [
-            (side.instrument.price_decimals, side.instrument.quantity_decimals)
-            for side in (self.golden, self.recon)
-        ]
-        if scales[0] != scales[1]:
-            raise OptionError("the two sides have other scales", found=scales[1], expected=scales[0])
+        golden, recon = (
+            (one.price_decimals, one.quantity_decimals, one.price_step)
+            for one in (self.golden.instrument, self.recon.instrument)
+        )
+        if golden != recon:
+            remedy = "Bring them to one scale first: scales.in_one_scale"
+            raise OptionError("the two sides have other scales", found=recon, expected=golden, remedy=remedy)
         if self.is_paired:
             spans = [[(w.start_ns, w.end_ns) for w in side.windows] for side in (self.golden, self.recon)]
             if spans[0] != spans[1]:

@@ -82,7 +82,7 @@ class DepthCorrelation(MetricPlugin):
     category = "depth"
     tier = 2
     bounds = (0.0, 2.0)
-    tolerable = 0.05
+    engineering_floor = 0.05
     purpose = "greatest difference between the correlations of level quantities, over all pairs of levels"
     reference = "definition; gate 0.05"
     requirements = frozenset({Need.LADDERS})
