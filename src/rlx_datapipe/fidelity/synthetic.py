@@ -76,7 +76,7 @@ def _quotes(
     spread = spread + spoiler.binomial(4, 0.5 * noise, count)
     sizes = sizes * (1 + noise) ** 2 * np.exp(noise * spoiler.standard_normal((2, count)))
     sizes[0] *= 1 + 2 * noise
-    leaps = spoiler.binomial(1, noise / (60 * QUOTES_PER_S), count) * spoiler.choice([-300, 300], count)
+    leaps = spoiler.binomial(1, noise / (60 * QUOTES_PER_S), count) * 150
     bid = (_MID_TICKS + np.cumsum(moves + leaps) + jitter).astype(np.int64)
     lots = np.maximum(1, np.rint(sizes)).astype(np.int64)
     best = np.stack([bid * _TICK, lots[0], (bid + spread) * _TICK, lots[1]])
