@@ -11,8 +11,9 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import FIELDS, NONE, Field, Flag, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.market import MarketSide, Window, cut_windows, stamp_resolution
+from rlx_datapipe.store.chain_rows import chain_batches
 from rlx_datapipe.store.columns import from_decimals
-from rlx_datapipe.store.dataset import Dataset, chain_batches
+from rlx_datapipe.store.dataset import Dataset
 from rlx_datapipe.store.manifest import ChainManifest
 
 BEST = ("best_bid_price", "best_bid_quantity", "best_ask_price", "best_ask_quantity")
