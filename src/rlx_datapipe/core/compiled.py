@@ -20,6 +20,8 @@ _PACKAGE = Path(__file__).parent.parent
 _HOMES = (
     "book",
     "core",
+    "fidelity",
+    "fidelity/metrics",
     "ingestion",
     "pipeline",
     "replay",
