@@ -131,7 +131,9 @@ class Chains:
             mine[Id.DELTAS] -= 1
             mine[Id.SEEN_ID], mine[Id.SEEN_TIME] = theirs[Id.SEEN_ID], theirs[Id.SEEN_TIME]
         if theirs[Id.TRADE_ID] != NONE:
-            _judge_trade(mine, int(theirs[Id.FIRST_TRADE_ID]), int(theirs[Id.FIRST_TRADE_TIME]), self.steps, notes)
+            _judge_trade(
+                mine, int(theirs[Id.FIRST_TRADE_ID]), int(theirs[Id.FIRST_TRADE_TIME]), self.steps, notes
+            )
             mine[Id.TRADES] -= 1
             mine[Id.TRADE_ID], mine[Id.TRADE_TIME] = theirs[Id.TRADE_ID], theirs[Id.TRADE_TIME]
         self._name_noted()
@@ -141,7 +143,7 @@ class Chains:
         mine[Id.BEGAN] = theirs[Id.BEGAN] if mine[Id.BEGAN] == NONE else mine[Id.BEGAN]
         self.steps += later.steps
         for named, others in zip(self.named, later.named, strict=True):
-            named += others[: NAMED_MAX - len(named)]
+            named.extend(others[: NAMED_MAX - len(named)])
 
     def _name_noted(self) -> None:
         for kind, *stretch in self._notes[: self.words[Id.NOTED]].tolist():
@@ -189,9 +191,7 @@ def _follow(
                 )
         at += 1
         while (
-            at < events.shape[1]
-            and events[Field.MESSAGE, at] == message
-            and events[Field.KIND, at] == kind
+            at < events.shape[1] and events[Field.MESSAGE, at] == message and events[Field.KIND, at] == kind
         ):
             at += 1
     return at
@@ -226,7 +226,7 @@ def _judge(
         if link == Link.FIRST_ID:
             missing = first - seen - 1
         elif link == Link.PREVIOUS_ID and previous != seen:
-            # A predecessor below the last id: the venue's count was disturbed, how much is missing is unknown.
+            # A predecessor below the last id: how much is missing then is unknown.
             missing = max(previous - seen, 1)
         if missing > 0:
             words[Id.GAPS] += 1
@@ -273,7 +273,14 @@ def _note_quiet(words: Int64Array, time: int, quiet_ns: int, notes: Int64Array) 
 
 @helper
 def _note(
-    words: Int64Array, notes: Int64Array, kind: int, after: int, before: int, missing: int, since: int, until: int
+    words: Int64Array,
+    notes: Int64Array,
+    kind: int,
+    after: int,
+    before: int,
+    missing: int,
+    since: int,
+    until: int,
 ) -> None:
     at = words[Id.NOTED]
     notes[at, 0], notes[at, 1], notes[at, 2] = kind, after, before

@@ -119,15 +119,15 @@ def _of_times(one: Assessment) -> Iterator[Finding]:
         if clock.origin_back:
             far = clock.origin_back_max_ns > _HORIZON_NS
             told = (
-                f"the origin time of {clock.origin_back:,} {name} lies before that of the one before, by up to "
+                f"the origin time of {clock.origin_back:,} {name} lies before that of the last one, by up to "
                 f"{_time(clock.origin_back_max_ns)}"
                 + (": further than they can be put in order" if far else ": they will be put in order")
             )
             yield _find("out_of_order", _WARN if far else _NOTE, told, count=clock.origin_back)
         if clock.received_back:
             told = (
-                f"the recorder's clock was set back: the receive time of {name} falls {clock.received_back:,} "
-                f"times, by up to {_time(clock.received_back_max_ns)}"
+                f"the recorder's clock was set back: the receive time of {name} falls "
+                f"{clock.received_back:,} times, by up to {_time(clock.received_back_max_ns)}"
             )
             severity = _WARN if clock.received_back_max_ns > _STEP_NS else _NOTE
             yield _find("recorder_clock_back", severity, told, count=clock.received_back)
@@ -149,7 +149,7 @@ def _of_both_clocks(one: Assessment) -> Iterator[Finding]:
         return
     told = (
         f"the recorder's clock runs behind the venue's: {clock.ahead / clock.messages:.0%} of {name} were "
-        f"received before they happened, {_time(-middle)} at the median. Harmless: the order is by origin time"
+        f"received before they happened, {_time(-middle)} at the median. This is harmless"
     )
     yield _find("recorder_clock_behind", _NOTE, told, median_lag_ns=middle)
 
@@ -199,8 +199,8 @@ def _of_the_book(one: Assessment) -> Iterator[Finding]:
     if book.unknown_deletes:
         share = book.unknown_deletes / book.deletes
         told = (
-            f"{share:.0%} of the deletes are of levels that were not known: normal, where a snapshot stops at "
-            "some depth"
+            f"{share:.0%} of the deletes are of levels that were not known: normal, where a snapshot stops "
+            "at some depth"
         )
         yield _find("unknown_deletes", _NOTE, told, count=book.unknown_deletes, share=share)
 

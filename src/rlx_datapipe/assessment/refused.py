@@ -45,7 +45,9 @@ class Refused:
     def add(self, rejects: Iterable[Reject]) -> None:
         """Take in the next rejects."""
         for reject in rejects:
-            reason = re.sub(r"\d+", "#", f"{reject.field}: {reject.reason}" if reject.field else reject.reason)
+            reason = re.sub(
+                r"\d+", "#", f"{reject.field}: {reject.reason}" if reject.field else reject.reason
+            )
             self._count(reason, 1)
             if reject.field in _TIMES:
                 self.times[_meant(reject.found)] += 1

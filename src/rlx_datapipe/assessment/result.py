@@ -78,8 +78,8 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
     """The ids of a feed, depth or trades.
 
     ``ids`` counts the ids that the feed came forward by, ``ids_missing`` those of them that no message
-    brought; ``id_steps`` is the distribution of the difference from message to message, ``time_steps_ns`` that
-    of the time between them. ``gaps_named`` has the first thousand gaps.
+    brought; ``id_steps`` is the distribution of the difference from message to message, ``time_steps_ns``
+    that of the time between them. ``gaps_named`` has the first thousand gaps.
     """
 
     contiguity: Contiguity

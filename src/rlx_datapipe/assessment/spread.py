@@ -1,4 +1,4 @@
-"""How int64 values are spread: counts in bins of rising width, so that quantiles are right to three per cent."""
+"""How int64 values are spread: counts in bins of rising width; quantiles are right to three per cent."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ def count_value(counts: Int64Array, value: int) -> None:
 
 
 def _lower_edges() -> Int64Array:
-    """The least value of each bin, and behind them the largest int64."""
+    """The least value of each bin, and behind them all the largest int64."""
     at = np.arange(HALF, dtype=np.int64)
     shift = np.maximum((at >> _SUB_BITS) - 1, 0)
     rising = (at - (shift << _SUB_BITS)) << shift
     top = np.append(rising[1:], np.iinfo(np.int64).max)
-    return np.concatenate((-top[::-1], rising, top[-1:]))
+    edges = np.concatenate((-top[::-1], rising, top[-1:]))
+    edges[0] -= 1
+    return edges
 
 
 _EDGES = _lower_edges()
@@ -80,7 +82,7 @@ class Spread:
         return {"count": self.total, **{name: self.quantile(share) for name, share in quantiles.items()}}
 
     def drawn(self, bars_max: int = 60) -> list[tuple[int, int, int]]:
-        """Bars for a plot: least value, value behind the last, and count, of neighbouring bins put together."""
+        """Bars for a plot: least value, value behind the last, and count, of neighbouring bins joined."""
         held = np.flatnonzero(self._counts)
         if not len(held):
             return []

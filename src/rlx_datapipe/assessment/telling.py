@@ -80,9 +80,10 @@ def depth_report(assessor: DataAssessor) -> FeedReport:
         statement = _gaps_told(words[Id.GAPS], words[Id.IDS_MISSING], gaps, "depth message")
     elif assessor.rule.link is Link.UNPROVABLE:
         contiguity = Contiguity.UNKNOWABLE
-        statement = (
-            "can't be known: a message does not name the one before it"
-            + (f" (ids rise by {steps.quantile(0.5):,} at the median, which proves nothing)" if steps.total else "")
+        statement = "can't be known: a message does not name the one before it" + (
+            f" (ids rise by {steps.quantile(0.5):,} at the median, which proves nothing)"
+            if steps.total
+            else ""
         )
     else:
         contiguity = Contiguity.PROVEN
