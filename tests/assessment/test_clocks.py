@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.assessment.feeds import MS, T0, delta, feed, trade
@@ -30,8 +32,8 @@ def test_the_counts_are_those_of_a_plain_loop(times: list[tuple[int, int]]) -> N
     words = looked_at(feed(*trades(times))).words[Kind.TRADE]
     origins = [origin * MS for origin, _ in times]
     received = [receipt * MS + 7 for _, receipt in times]
-    steps = [b - a for a, b in zip(origins, origins[1:], strict=False)]
-    backs = [b - a for a, b in zip(received, received[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(origins)]
+    backs = [b - a for a, b in pairwise(received)]
     lags = [b - a for a, b in zip(origins, received, strict=True)]
     assert words[Clock.MESSAGES] == words[Clock.ROWS] == len(times)
     assert words[Clock.BACK] == sum(step < 0 for step in steps)

@@ -55,7 +55,7 @@ def page() -> Page:
     """A page with everything."""
     plots = every_plot()
     figures = [
-        Figure(name, svg, legend(["a", "b"]), "What it means.", is_wide=name == "over time")
+        Figure(name, svg, legend(["a", "b"]), "What it means.", svg if name == "over time" else "")
         for name, svg in plots.items()
     ]
     return Page(

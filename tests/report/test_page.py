@@ -7,13 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from tests.report.pages import NASTY, every_plot, page
+from tests.report.pages import every_plot, page
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.report.drawing import alone
 from rlx_datapipe.report.markdown import to_markdown
-from rlx_datapipe.report.palette import COLOURS, DARK, LIGHT, contrast
 from rlx_datapipe.report.page import to_html
+from rlx_datapipe.report.palette import COLOURS, DARK, LIGHT, contrast
 
 
 def test_the_same_page_gives_the_same_bytes() -> None:
@@ -40,7 +40,7 @@ def test_words_from_outside_are_words() -> None:
 
 @pytest.mark.parametrize("name", every_plot())
 def test_a_plot_is_sound_xml_alone_too(name: str) -> None:
-    from xml.etree import ElementTree as Tree  # noqa: S405 - our own text
+    from xml.etree import ElementTree as Tree
 
     svg = every_plot()[name]
     assert Tree.fromstring(svg).attrib["aria-label"]  # noqa: S314

@@ -11,7 +11,7 @@ from rlx_datapipe.assessment.strategy import Recommendation
 from rlx_datapipe.core.finding import Finding
 
 Spread = dict[str, int | None]
-"""``count`` of values and the quantiles ``p01`` to ``p99``, which are right to three per cent."""
+"""``count`` of values and the quantiles ``p01`` to ``p99``, which are right to two in a thousand."""
 Bars = list[tuple[int, int, int]]
 """A distribution for a plot: least value, value behind the last, count."""
 

@@ -1,4 +1,4 @@
-"""How int64 values are spread: counts in bins of rising width; quantiles are right to three per cent."""
+"""How int64 values are spread: counts in bins of rising width; quantiles are right to two in a thousand."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from math import frexp
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from rlx_datapipe.core.compiled import helper
 from rlx_datapipe.core.event import Int64Array
 
-_SUB_BITS: Final = 5
+_SUB_BITS: Final = 9
 _SUB: Final = 1 << _SUB_BITS
 _EXACT: Final = 2 * _SUB
 """Values below this have a bin each."""
@@ -69,32 +70,47 @@ class Spread:
         return int(self._cumulated[-1])
 
     def quantile(self, share: float) -> int | None:
-        """The middle of the bin in which this share of the values is reached; None without values."""
+        """The value that this share does not exceed, rounded towards nought; None without any."""
         if not self.total:
             return None
         at = int(np.searchsorted(self._cumulated, max(1.0, np.ceil(share * self.total))))
-        low, high = int(_EDGES[at]), int(_EDGES[at + 1]) - 1
-        return low + (high - low) // 2
+        return int(_EDGES[at]) if at >= HALF else int(_EDGES[at + 1]) - 1
 
     def told(self) -> dict[str, int | None]:
         """Count and quantiles, for JSON."""
         quantiles = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99}
         return {"count": self.total, **{name: self.quantile(share) for name, share in quantiles.items()}}
 
-    def drawn(self, bars_max: int = 60) -> list[tuple[int, int, int]]:
-        """Bars for a plot: least value, value behind the last, and count, of neighbouring bins joined."""
+    def drawn(self, bars_max: int = 48) -> list[tuple[int, int, int]]:
+        """Bars for a plot with a logarithmic axis: least value, value behind the last, count."""
         held = np.flatnonzero(self._counts)
         if not len(held):
             return []
-        first, behind = int(held[0]), int(held[-1]) + 1
-        step = -(-(behind - first) // bars_max)
-        starts = np.arange(first, behind, step)
-        sums = np.add.reduceat(self._counts[first:behind], starts - first)
-        stops = np.minimum(starts + step, behind)
-        return [
-            (int(_EDGES[start]), int(_EDGES[stop]), int(count))
-            for start, stop, count in zip(starts, stops, sums, strict=True)
-        ]
+        step = -(-(int(held[-1]) + 1 - int(held[0])) // bars_max)
+        starts = np.arange(held[0], held[-1] + 1, step)
+        sums = np.add.reduceat(self._counts[: held[-1] + 1], starts)
+        stops = np.minimum(starts + step, held[-1] + 1)
+        return _bars(_EDGES[starts], _EDGES[stops], sums)
+
+    def drawn_evenly(self, bars_max: int = 48) -> list[tuple[int, int, int]]:
+        """Bars for a plot with an even axis; the outermost hold what lies beyond, a thousandth each."""
+        low, high = self.quantile(0.001), self.quantile(0.999)
+        if low is None or high is None:
+            return []
+        held = np.flatnonzero(self._counts)
+        step = max(1, -(-(high - low + 1) // bars_max))
+        count = -(-(high - low + 1) // step)
+        at = np.clip((_EDGES[held] - low) // step, 0, count - 1)
+        sums = np.bincount(at, weights=self._counts[held], minlength=count)
+        starts = low + step * np.arange(count)
+        return _bars(starts, starts + step, sums)
+
+
+def _bars(lows: Int64Array, highs: Int64Array, counts: npt.NDArray[np.number]) -> list[tuple[int, int, int]]:
+    return [
+        (int(low), int(high), int(count))
+        for low, high, count in zip(lows.tolist(), highs.tolist(), counts.tolist(), strict=True)
+    ]
 
 
 def no_spreads(*shape: int) -> Int64Array:

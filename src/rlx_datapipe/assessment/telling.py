@@ -60,7 +60,7 @@ def _clock(words: Sequence[int], lags: Spread) -> ClockReport:
         lag_min_ns=words[Clock.LAG_MIN_NS] if lagging else None,
         lag_max_ns=words[Clock.LAG_MAX_NS] if lagging else None,
         lag_ns=lags.told(),
-        lag_bars=lags.drawn(),
+        lag_bars=lags.drawn_evenly(),
         first_time=words[Clock.OLDEST] if timed else None,
         last_time=words[Clock.NEWEST] if timed else None,
     )

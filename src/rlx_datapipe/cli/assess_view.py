@@ -15,6 +15,7 @@ from rlx_datapipe.report.figures import count, duration, moment, share, short, s
 
 _GRADES = {"ready": ("✓", "green"), "usable": ("!", "yellow"), "unfit": ("✗", "red")}
 _WEIGHTS = {Severity.GATE: ("✗", "red"), Severity.WARN: ("!", "yellow"), Severity.NOTE: ("·", "dim")}
+_STATED = {"never": "never stated", "anchored": "stated now and then", "sampled": "sampled"}
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WIDE = 48
 
@@ -34,7 +35,7 @@ def show_assessment(one: Assessment) -> None:
         table.add_row(name, value, Text(words))
     screen.print(Padding(table, (0, 0, 0, 2)))
     for title, drawn in _sketches(one):
-        screen.print(Text.assemble((f"  {title:<16}", "dim"), drawn), soft_wrap=True)
+        screen.print(Text.assemble((f"  {title:<18}", "dim"), drawn), soft_wrap=True)
     screen.print()
     for finding in one.findings:
         mark, colour = _WEIGHTS[finding.severity]
@@ -70,7 +71,7 @@ def _rows(one: Assessment) -> Iterator[tuple[str, str, str]]:
     yield (
         "snapshots",
         count(book.snapshots),
-        f"the book is {book.stated}{apart}{levels if book.snapshots else ''}",
+        f"the book is {_STATED[book.stated]}{apart}{levels if book.snapshots else ''}",
     )
     if one.depth.messages:
         most = f"at most {count(book.levels_most[0])} + {count(book.levels_most[1])}"
@@ -124,6 +125,6 @@ def _folded(values: Sequence[int], most: int) -> list[int]:
 
 
 def _sketch(values: Sequence[int]) -> str:
-    top = max(max(values), 1)
+    top = max(1, *values)
     # What is not nought never looks like it.
     return "".join(_BLOCKS[-(-value * (len(_BLOCKS) - 1) // top)] for value in values)

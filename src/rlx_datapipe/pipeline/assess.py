@@ -81,22 +81,23 @@ def _assess(
 ) -> Assessment:
     instrument, total = source.instrument, source.bytes_total
     assessor = DataAssessor(instrument, source.rule, settings.silence_ms)
-    measured, events = Measured(finding_s=finding_s), 0
+    measured, events, looked_s = Measured(finding_s=finding_s), 0, 0.0
 
     def look(parsed: Parsed) -> None:
+        nonlocal looked_s
         began_s = time.process_time()
         assessor.add(parsed)
-        # It is called while the next batch is made, whose time is that of the ingestion.
-        measured.ingestion_s -= time.process_time() - began_s
+        looked_s += time.process_time() - began_s
 
+    readings: list[tuple[float, int]] = []
     with Calibration(source, settings) as calibration:
         batches = iter(DataIngestion(source, settings, on_parsed=look))
         while True:
-            began_s = time.process_time()
+            began_s, looked_s = time.process_time(), 0.0
             batch = next(batches, None)
-            measured.ingestion_s += time.process_time() - began_s
             if batch is None:
                 break
+            readings.append((time.process_time() - began_s - looked_s, batch.bytes_done))
             assessor.add_ordered(batch.events)
             calibration.add(batch)
             measured.batch_events = max(measured.batch_events, batch.events.shape[1])
@@ -104,6 +105,7 @@ def _assess(
             on_progress(Progress(instrument.exchange, instrument.symbol, batch.bytes_done, total, events))
         calibration.finish()
     assessor.finish()
+    measured.ingestion_s = _reading_s(readings)
     measured.work_s, measured.worked = calibration.work_s, calibration.rows
     measured.commit_s = calibration.commit_s
     return assessed(
@@ -113,3 +115,12 @@ def _assess(
         bytes=total,
         cost=estimate(measured, settings, events, assessor.quotes),
     )
+
+
+def _reading_s(readings: list[tuple[float, int]]) -> float:
+    """Processor time of all batches, from that of each and the bytes by then; the first loads kernels."""
+    if len(readings) < 3:
+        return sum(spent_s for spent_s, _ in readings)
+    (_, first), *rest = readings
+    later_s, later = sum(spent_s for spent_s, _ in rest), rest[-1][1] - first
+    return later_s * (1 + first / later) if later else later_s

@@ -9,6 +9,8 @@ from xml.sax.saxutils import escape, quoteattr
 from rlx_datapipe.report.palette import variables
 
 WIDTH, HEIGHT = 460, 240
+WIDE = 980
+"""A plot for the whole width of a large screen."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 12, 40
 
 STYLE = (

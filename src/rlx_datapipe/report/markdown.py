@@ -56,7 +56,7 @@ def _block(block: Block, folder: str, plots: dict[str, str]) -> Iterator[str]:
                 name = (
                     f"{len(plots) + 1:02d}-{re.sub('[^a-z0-9]+', '-', figure.title.lower()).strip('-')}.svg"
                 )
-                plots[name] = alone(figure.svg)
+                plots[name] = alone(figure.wide or figure.svg)
                 yield f"![{plain(figure.title)}]({folder}/{name})"
                 yield f"**{plain(figure.title)}.** {plain(figure.meaning)}".strip()
 

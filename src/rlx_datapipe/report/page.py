@@ -52,13 +52,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot with its title, a legend (name, colour of the palette), and what it means."""
+    """A plot with its title, a legend (name, colour of the palette), and what it means.
+
+    ``wide`` is the same plot, drawn for the whole width of a large screen; the other is for phones then.
+    """
 
     title: str
     svg: str
     legend: Sequence[tuple[str, str]] = ()
     meaning: str = ""
-    is_wide: bool = False
+    wide: str = ""
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,14 @@ def over_time(
     told: Format = short,
     *,
     from_zero: bool = True,
+    width: int = WIDTH,
 ) -> str:
     """Lines over time (ns UTC), each broken where it has no value."""
-    canvas = Canvas(label)
+    canvas = Canvas(label, width)
     lines = [(x, y) for one in series for part in (one.values, one.low, one.high) for x, y in enumerate(part)]
     given = [value for _, value in lines if value is not None]
     low, high = _range(given, from_zero=from_zero)
-    canvas.up([((tick - low) / (high - low), told(tick)) for tick in even_ticks(low, high, _TICKS)])
+    canvas.up(_labelled(even_ticks(low, high, _TICKS), low, high, told))
     begin, end = (times[0], times[-1]) if times else (0, 1)
     span = max(end - begin, 1)
 
@@ -77,13 +78,16 @@ def over_time(
             if from_zero and len(series) == 1 and len(stretch) > 1:
                 canvas.area([(stretch[0][0], 0), *stretch, (stretch[-1][0], 0)], colour)
             canvas.line(stretch, colour)
-    canvas.across([((at - begin) / span, text) for at, text in time_ticks(begin, end)], "UTC")
+    ticks = time_ticks(begin, end, 6 if width == WIDTH else 12)
+    canvas.across([((at - begin) / span, text) for at, text in ticks], "UTC")
     return canvas.svg()
 
 
-def columns(label: str, names: Sequence[str], series: Sequence[Series], axis: str = "") -> str:
+def columns(
+    label: str, names: Sequence[str], series: Sequence[Series], axis: str = "", width: int = WIDTH
+) -> str:
     """Parts of a whole, stacked, for each name."""
-    canvas = Canvas(label)
+    canvas = Canvas(label, width)
     totals = [sum(one.values[at] or 0 for one in series) for at in range(len(names))]
     most = max(totals, default=0)
     _count_axis(canvas, most)
@@ -98,7 +102,7 @@ def columns(label: str, names: Sequence[str], series: Sequence[Series], axis: st
                 told = f"{name}, {one.name}: {value:,}"
                 canvas.bar((at * step + gap, (at + 1) * step - gap), (up, top), colour, told)
             up = top
-    every = max(1, math.ceil(len(names) / 6))
+    every = max(1, math.ceil(len(names) * 70 / width))
     canvas.across([((at + 0.5) * step, names[at]) for at in range(0, len(names), every)], axis)
     return canvas.svg()
 
@@ -161,7 +165,7 @@ def quantiles(
     low, high = _range(both, from_zero=False)
     if band:
         canvas.area([(0, 0), (0, band), (1 - band, 1), (1, 1), (1, 1 - band), (band, 0)], "c6", 0.15)
-    ticks = [((tick - low) / (high - low), told(tick)) for tick in even_ticks(low, high, _TICKS)]
+    ticks = _labelled(even_ticks(low, high, _TICKS), low, high, told)
     canvas.up(ticks)
     canvas.rule((0, 0), (1, 1))
     for one, other in points:
@@ -175,6 +179,14 @@ def legend(series: Sequence[Series | str]) -> list[tuple[str, str]]:
     """Names of series with their colours, for the caption of a plot."""
     names = [one.name if isinstance(one, Series) else one for one in series]
     return list(zip(names, COLOURS, strict=False))
+
+
+def _labelled(ticks: Sequence[float], low: float, high: float, told: Format) -> list[tuple[float, str]]:
+    """Ticks with labels that differ: where they would not, as what is added to the lowest one."""
+    texts = [told(tick) for tick in ticks]
+    if len(set(texts)) < len(texts):
+        texts = [texts[0], *(f"+{told(tick - ticks[0])}" for tick in ticks[1:])]
+    return [((tick - low) / (high - low), text) for tick, text in zip(ticks, texts, strict=True)]
 
 
 def _count_axis(canvas: Canvas, most: float) -> None:
