@@ -41,7 +41,8 @@ REASONS = {
 
 
 @kernel
-def _parse_one(data, start, stop, decimals):  # type: ignore[no-untyped-def]
+def parse_span(data, start, stop, decimals):  # type: ignore[no-untyped-def]
+    """The plain number in ``data`` from ``start`` to ``stop`` as scaled integer, and its `Exactness`."""
     value = np.int64(0)
     digits = 0
     fraction = -1
@@ -89,7 +90,7 @@ def parse_texts(data, offsets, decimals, values, status):  # type: ignore[no-unt
         int64 arrays of shape (n,), filled: the scaled value, and its `Exactness` (value 0 unless OK).
     """
     for i in range(values.shape[0]):
-        values[i], status[i] = _parse_one(data, offsets[i], offsets[i + 1], decimals)
+        values[i], status[i] = parse_span(data, offsets[i], offsets[i + 1], decimals)
 
 
 @kernel

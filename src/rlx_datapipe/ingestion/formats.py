@@ -12,10 +12,14 @@ from rlx_datapipe.ingestion.captures import CaptureReader, find_captures
 from rlx_datapipe.ingestion.inflate import Inflated, codec_of
 from rlx_datapipe.ingestion.reader import Reader, Task
 from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.tardis import TardisReader
+from rlx_datapipe.ingestion.tardis_files import find_tardis
 from rlx_datapipe.ingestion.wanted import Wanted
-from rlx_datapipe.venues import binance
+from rlx_datapipe.venues import binance, tardis
 
 _HEAD_BYTES = 1 << 16
+BYTES_OF_NOTHING = 64
+"""A file so small may be nothing, compressed: two of those are no copies of a recording."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,9 @@ class Format:
 CAPTURES = Format(tuple(binance.MARKETS), lambda _: True, find_captures, CaptureReader)
 """Whatever is of no other layout: the lines of a capture are looked at one by one."""
 ARCHIVES = Format((LAKE,), lambda head: head.startswith(b"PAR1"), find_archives, ArchiveReader)
+TARDIS = Format((tardis.FORMAT,), tardis.has_head, find_tardis, TardisReader)
 
-FORMATS = (ARCHIVES, CAPTURES)
+FORMATS = (ARCHIVES, TARDIS, CAPTURES)
 """All formats; a file is of the first one that knows its head."""
 
 NAMES = (*CAPTURES.names, *(name for format in FORMATS if format is not CAPTURES for name in format.names))
@@ -76,25 +81,31 @@ def head_of(path: Path) -> bytes:
     return head[:_HEAD_BYTES]
 
 
-def recognise_file(path: Path, name: str) -> Format:
-    """The format of a file that is no Parquet: told by its head.
+def by_format(files: Sequence[Path], wanted: Wanted) -> dict[Format, list[Path]]:
+    """Files by their formats, each told by its head.
 
-    Parameters
-    ----------
-    path
-        The file.
-    name
-        The format that was named, or ``auto``.
+    Tardis publishes an empty file for a day without data: beside others of its files such a one is passed
+    over, and told.
 
     Raises
     ------
     SourceError
-        When it is plainly of another format than the one named.
+        When a file can't be read, or is plainly of another format than the one named.
     """
-    head = head_of(path)
-    told = next(format for format in FORMATS if format.has_head(head))
-    if name != "auto" and name not in told.names:
-        raise SourceError(
-            "is not of the format that was named", file=path, found=", ".join(told.names), expected=name
-        )
-    return told
+    heads = {path: head_of(path) for path in files}
+    told: dict[Format, list[Path]] = {}
+    for path, head in heads.items():
+        format = next(format for format in FORMATS if format.has_head(head))
+        if wanted.format != "auto" and wanted.format not in format.names and head:
+            raise SourceError(
+                "is not of the format that was named",
+                file=path,
+                found=format.names[0] if format is not CAPTURES else "no head of it",
+                expected=wanted.format,
+            )
+        told.setdefault(format, []).append(path)
+    if TARDIS in told and CAPTURES in told:
+        for path in [path for path in told[CAPTURES] if not heads[path]]:
+            wanted.on_ignored(path)
+            told[CAPTURES].remove(path)
+    return {format: paths for format, paths in told.items() if paths}

@@ -20,7 +20,7 @@ from rlx_datapipe.ingestion.source import Source
 NS_PER_MS = 1_000_000
 FILE_BITS = 40
 """Bits of a message number that are left to the row; above them stands the number of the file."""
-_AHEAD = "origin time lies further ahead of the receive time than any clock error explains"
+AHEAD = "origin time lies further ahead of the receive time than any clock error explains"
 
 Begin = Callable[[int, int, int], None]
 """Told the file's number, first and last row of what is worked on next."""
@@ -161,5 +161,5 @@ def refuse_future(
     messages, first = np.unique(events[Field.MESSAGE, ahead], return_index=True)
     for row, lead_ns in zip(messages.tolist(), ahead_ns[ahead[first]].tolist(), strict=True):
         found = f"{lead_ns / 1e9:.0f} s"
-        parsed.rejects.append(Reject(file, row, _AHEAD, "origin_time", found, raw_of(row)))
+        parsed.rejects.append(Reject(file, row, AHEAD, "origin_time", found, raw_of(row)))
     parsed.events = np.ascontiguousarray(events[:, ~np.isin(events[Field.MESSAGE], messages)])

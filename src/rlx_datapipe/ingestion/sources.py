@@ -10,7 +10,7 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.ingestion.archives import LAKE
 from rlx_datapipe.ingestion.captures import find_capture_folders
-from rlx_datapipe.ingestion.formats import ARCHIVES, NAMES, Format, recognise_file
+from rlx_datapipe.ingestion.formats import ARCHIVES, BYTES_OF_NOTHING, NAMES, by_format
 from rlx_datapipe.ingestion.found import refuse_copies, split_paths
 from rlx_datapipe.ingestion.source import Decimals, Source, file_bytes
 from rlx_datapipe.ingestion.wanted import Ignored, Wanted
@@ -70,12 +70,9 @@ def find_sources(
         apart=apart,
         on_ignored=on_ignored,
     )
-    refuse_copies((path, file_bytes(path)) for path in files)
+    refuse_copies((path, file_bytes(path)) for path in files if file_bytes(path) > BYTES_OF_NOTHING)
     sources = ARCHIVES.find(archives, wanted) if archives else []
-    by_format: dict[Format, list[Path]] = {}
-    for path in files:
-        by_format.setdefault(recognise_file(path, format), []).append(path)
-    for found, of_it in by_format.items():
+    for found, of_it in by_format(files, wanted).items():
         sources += found.find(of_it, wanted)
     sources += find_capture_folders(folders, wanted)
     sources.sort(key=lambda source: (source.instrument.exchange, source.instrument.symbol))
