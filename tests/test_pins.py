@@ -50,7 +50,10 @@ def test_the_packages_of_rlx_bench_peers_have_one_version_and_stay_out_of_the_lo
     locked = {Requirement(pin).name for pin in pins.pins(LOCK)}
     for requirement in map(Requirement, PROJECT["dependency-groups"]["peers"]):
         assert [one.operator for one in requirement.specifier] == ["=="], requirement
-        assert requirement.name in ("sortedcontainers", "pandas") or canonicalize_name(requirement.name) not in locked
+        assert (
+            requirement.name in ("sortedcontainers", "pandas")
+            or canonicalize_name(requirement.name) not in locked
+        )
 
 
 def test_the_clients_of_the_exchange_have_one_version_and_stay_out_of_the_lock() -> None:

@@ -20,7 +20,8 @@ from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.faults import delay_snapshot, drop_depth, insert_garbage, is_depth
-from rlx_datapipe.store.dataset import chain_batches, dataset_digest, open_dataset
+from rlx_datapipe.store.chain_rows import chain_batches
+from rlx_datapipe.store.dataset import dataset_digest, open_dataset
 from rlx_datapipe.store.digest import TableDigest
 
 BASE = Settings(epoch_events=3_000, keyframe_events=1_000, horizon_ms=500)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rlx_datapipe.cli.terminal import heeding_sigterm, steady
+from rlx_datapipe.core.program import without_guests
 
 _HOMES = {
     "demo": "the whole line on a simulated market, offline, in under a minute",
@@ -24,6 +25,8 @@ _HOMES = {
     "bench": "the measured claims: target and figure side by side",
     "selftest": "crash proofs: killed and without power anywhere, nothing is lost",
 }
+_WITH_GUESTS = {"bench"}
+"""Commands that run what others wrote, which may need pandas and scipy."""
 
 
 class _Lazy(click.Group):
@@ -47,6 +50,8 @@ class _Lazy(click.Group):
         """The command, loaded now."""
         if cmd_name not in _HOMES:
             return None
+        if cmd_name not in _WITH_GUESTS:
+            without_guests()
         command: click.Command = getattr(importlib.import_module(f"rlx_datapipe.cli.{cmd_name}"), cmd_name)
         return command
 

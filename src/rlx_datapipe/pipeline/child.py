@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rlx_datapipe.core.memory import STARTED_WITH
 
-WORKER = (sys.executable, "-m", "rlx_datapipe.pipeline.worker")
+WORKER = (sys.executable, "-m", "rlx_datapipe.core.program", "rlx_datapipe.pipeline.worker")
 _TAIL_BYTES = 4096
 _READ_BYTES = 1 << 16
 _REAP_S = 10.0

@@ -11,7 +11,8 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.sink.lake_export import write_lake
-from rlx_datapipe.store.dataset import Dataset, chain_batches, open_dataset
+from rlx_datapipe.store.chain_rows import chain_batches
+from rlx_datapipe.store.dataset import Dataset, open_dataset
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import is_dataset
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from rlx_datapipe.core.breaks import Break, break_told
 from rlx_datapipe.core.finding import Severity
-from rlx_datapipe.store.dataset import chain_batches
+from rlx_datapipe.store.chain_rows import chain_batches
 from rlx_datapipe.store.manifest import ChainManifest
 
 RULE = "broken_source"

@@ -179,6 +179,7 @@ def _start(order: Order) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-m",
+        "rlx_datapipe.core.program",
         "rlx_datapipe.pipeline.proofs.worker",
         msgspec.json.encode(order).decode(),
     ]

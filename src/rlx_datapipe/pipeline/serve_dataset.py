@@ -13,7 +13,8 @@ from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.core.sequence import Link
 from rlx_datapipe.simulation.exchange.books import ServedBook
 from rlx_datapipe.simulation.exchange.channels import Floor, Listing, Timed
-from rlx_datapipe.store.dataset import Dataset, chain_batches
+from rlx_datapipe.store.chain_rows import chain_batches
+from rlx_datapipe.store.dataset import Dataset
 from rlx_datapipe.store.manifest import ChainManifest
 from rlx_datapipe.venues.binance import MARKETS
 from rlx_datapipe.venues.binance_streams import SNAPSHOT_CHANNEL

@@ -14,8 +14,9 @@ from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Flag, Int64Array, Side
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.period import time_text
+from rlx_datapipe.store.chain_rows import chain_files
 from rlx_datapipe.store.columns import from_decimals
-from rlx_datapipe.store.dataset import Dataset, chain_files
+from rlx_datapipe.store.dataset import Dataset
 from rlx_datapipe.store.manifest import ChainManifest
 from rlx_datapipe.store.tables import DataFile, read_file
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, get_args
 
 import polars as pl
-import pyarrow as pa
 
 from rlx_datapipe.core.errors import DatasetError, UnfinishedError
 from rlx_datapipe.core.schema import SCHEMAS, TABLES
+from rlx_datapipe.store.chain_rows import chain_batches
 from rlx_datapipe.store.digest import TableDigest, combine
 from rlx_datapipe.store.layout import place_problem, slug
-from rlx_datapipe.store.manifest import ChainManifest, Manifest, read_manifest
-from rlx_datapipe.store.tables import DataFile, data_files, digest_name, read_file
+from rlx_datapipe.store.manifest import Manifest, read_manifest
+from rlx_datapipe.store.tables import data_files, digest_name
 from rlx_datapipe.store.verify import chain_name, chain_problems, unfinished_chains, verify_dataset
 
 Order = Literal["event", "received"]
@@ -156,20 +155,6 @@ def find_dataset(path: str | Path) -> Dataset:
             remedy=GO_ON,
         )
     return Dataset(folder, manifest)
-
-
-def chain_files(path: Path, table: str, chain: ChainManifest) -> list[DataFile]:
-    """Files of one chain of a table, in the order of their rows."""
-    wanted = (chain.instrument.exchange, chain.instrument.symbol)
-    return [file for file in data_files(path, table) if (file.exchange, file.symbol) == wanted]
-
-
-def chain_batches(
-    path: Path, table: str, chain: ChainManifest, columns: list[str] | None = None
-) -> Iterator[pa.Table]:
-    """Rows of one chain of a table in order, one Arrow table per data file."""
-    for file in chain_files(path, table, chain):
-        yield read_file(table, file.path, columns)
 
 
 def dataset_digest(dataset: Dataset) -> str:

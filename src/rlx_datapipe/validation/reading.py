@@ -17,8 +17,8 @@ from rlx_datapipe.core.event import NONE, Int64Array, Kind, Quote, empty_quotes
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.schema import QUALITY
 from rlx_datapipe.core.units import INT64_MAX
+from rlx_datapipe.store.chain_rows import chain_batches
 from rlx_datapipe.store.columns import from_decimals
-from rlx_datapipe.store.dataset import chain_batches
 from rlx_datapipe.store.manifest import ChainManifest
 
 ROWS = 131_072

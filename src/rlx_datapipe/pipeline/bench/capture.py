@@ -24,6 +24,7 @@ from rlx_datapipe.store.keys import KEY_BYTES, KeyRing, MasterKey
 
 RATE = 20_000
 _SAFE_MS = 100
+_EXCHANGE = "rlx_datapipe.pipeline.bench.capture_exchange"
 _PATIENCE_S = 30
 _GROWTH_MB = 50
 _SETTLED = 0.5
@@ -43,9 +44,9 @@ def measure(bench: Workbench) -> Measured:
     messages = bench.options.messages
     bench.on_step(f"a live capture of {messages:,} messages, {messages // RATE} s")
     moments: list[tuple[float, int, int]] = []
-    with _exchange(messages) as url:
-        told, cpu_s = _capture(bench, url, messages, moments)
-    took_s = _took_s(moments, messages)
+    with busy_exchange(messages) as url:
+        told, cpu_s = capture_all(bench, url, messages, moments)
+    took_s = seconds_taken(moments, messages)
     memory = [(at_s, held) for at_s, count, held in moments if messages * _SETTLED <= count]
     grown_mb = _growth_mb(memory)
     safe = told["disk"]["safe_after_ms"]
@@ -79,10 +80,14 @@ def measure(bench: Workbench) -> Measured:
     return Measured(figures, {"capture": told}, wrong)
 
 
-def _capture(
-    bench: Workbench, url: str, messages: int, moments: list[tuple[float, int, int]]
+def capture_all(
+    bench: Workbench, url: str, messages: int, moments: list[tuple[float, int, int]], **changes: Any
 ) -> tuple[dict[str, Any], float]:
-    """Capture until all messages have come, or none for long; the summary, and processor seconds."""
+    """Capture until all messages have come, or none for long; the summary, and processor seconds.
+
+    Looks at the time, the messages kept and the memory held are added to ``moments``; ``changes`` are
+    settings of the capture.
+    """
     begun_s = time.monotonic()
 
     def look(progress: Progress, _disk_bytes: int) -> None:
@@ -93,7 +98,7 @@ def _capture(
             signal.raise_signal(signal.SIGINT)
 
     settings = CaptureSettings(
-        ws_url=url, rest_url=url.replace("ws:", "http:"), ntp_server="", microseconds=False
+        ws_url=url, rest_url=url.replace("ws:", "http:"), ntp_server="", microseconds=False, **changes
     )
     begun_cpu_s = time.process_time()
     told = capture(
@@ -108,8 +113,9 @@ def _capture(
 
 
 @contextmanager
-def _exchange(messages: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench.capture_exchange", str(RATE), str(messages)]
+def busy_exchange(messages: int) -> Iterator[str]:
+    """The exchange in its process; its address."""
+    command = [sys.executable, "-m", "rlx_datapipe.core.program", _EXCHANGE, str(RATE), str(messages)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # noqa: S101
         try:
@@ -121,7 +127,7 @@ def _exchange(messages: int) -> Iterator[str]:
             server.kill()
 
 
-def _took_s(moments: list[tuple[float, int, int]], messages: int) -> float:
+def seconds_taken(moments: list[tuple[float, int, int]], messages: int) -> float:
     """Seconds from the last look without a message to the first with all of them."""
     first_s = max((at_s for at_s, count, _ in moments if not count), default=0.0)
     last_s = min((at_s for at_s, count, _ in moments if count >= messages), default=float("inf"))

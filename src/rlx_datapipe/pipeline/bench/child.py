@@ -94,7 +94,7 @@ def start(job: Job) -> dict[str, Any]:
         When the process failed.
     """
     job.began_s = time.perf_counter()
-    command = [sys.executable, "-m", "rlx_datapipe.pipeline.bench.child"]
+    command = [sys.executable, "-m", "rlx_datapipe.core.program", "rlx_datapipe.pipeline.bench.child"]
     given = msgspec.json.encode(job)
     # As a worker of `rlx reconstruct` is started.
     env = {**STARTED_WITH, **os.environ}

@@ -60,6 +60,9 @@ BENCHMARKS = {
         "a live capture, from the receiver to the disk",
         ("messages", "seed", "repeats", "source", "folder"),
     ),
+    "handover": Benchmark(
+        "handover", "connections replaced at 20,000 messages a second", ("messages", "folder"), quick=False
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False
