@@ -157,7 +157,7 @@ def test_files_of_a_chain_blank_lines_and_damage(
 def test_only_a_state_of_the_same_files_is_taken(recorded: list[bytes], tmp_path: Path) -> None:
     source = capture(tmp_path, recorded)
     state = DataIngestion(source, Settings()).state()
-    others: dict[str, Value] = {"format": "crypto-lake", "files": ["other.txt"], "newest": "late"}
+    others: dict[str, Value] = {"format": "crypto-lake", "files": ["other.txt"], "reader.newest": "late"}
     for name, value in others.items():
         with pytest.raises(ValueError, match="state"):
             DataIngestion(source, Settings()).restore(State(state.values | {name: value}, state.arrays))
@@ -333,7 +333,7 @@ def test_rows_of_the_archive_go_on_behind_any_batch(
 
 def test_row_groups_that_were_read_are_not_read_again(tmp_path: Path) -> None:
     source = archive(tmp_path, 10)
-    (file,) = lake.find_lake_files([tmp_path])
+    file = lake.find_lake_files([tmp_path])[0]
     parquet, layout = lake_open.open_lake(file.path)
     with parquet:
         assert lake_open._group_of(parquet.metadata, 0) == (0, 0)

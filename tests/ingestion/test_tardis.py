@@ -67,6 +67,10 @@ def file(tmp_path: Path, table: str, rows: list[str], **how: Any) -> Source:
 
 def row(table: str, after_us: int = 0, received_us: int | None = None, **cells: str) -> str:
     """A row of a table; what is not given is usual."""
+    return row_of(table, cells, after_us, received_us)
+
+
+def row_of(table: str, cells: dict[str, str], after_us: int = 0, received_us: int | None = None) -> str:
     usual = {
         L2: {"is_snapshot": "false", "side": "bid", "price": "60000.1", "amount": "1.5"},
         TRADES: {"id": "7", "side": "buy", "price": "60000.1", "amount": "1.5"},
@@ -172,7 +176,7 @@ def test_what_holds_nothing_for_a_book_is_passed_over_and_told(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["exchange", "symbol"])
 def test_a_file_of_several_symbols_is_refused(name: str, tmp_path: Path) -> None:
-    path = save(tmp_path / "x.csv", TRADES, [row(TRADES), row(TRADES, **{name: "other"})])
+    path = save(tmp_path / "x.csv", TRADES, [row(TRADES), row_of(TRADES, {name: "other"})])
     with pytest.raises(SourceError, match=rf"x\.csv: holds more than one {name} \(found "):
         find_sources([path], SETTINGS)
 
@@ -403,7 +407,7 @@ def test_a_bad_row_is_rejected_with_field_and_reason(
 ) -> None:
     rows = [row(table, 0), row(table, 1_000), row(table, 2_000)]
     good = parsed(file(tmp_path / "good", table, rows))
-    bad = row(table, 1_000, **cells)
+    bad = row_of(table, cells, 1_000)
     source = file(tmp_path / "x", table, rows)
     source.files[0].write_text("\n".join([HEADERS[table], rows[0], bad, rows[2], ""]))
     found = parsed(source)
@@ -429,7 +433,7 @@ def test_a_message_is_refused_whole_with_its_bad_row(tmp_path: Path) -> None:
     rows = [row(L2, 0, price="1"), row(L2, 0, price="2"), row(L2, 0, price="3"), row(L2, 9)]
     source = file(tmp_path, L2, rows)
     for cells in ({"price": "-2"}, {"local_timestamp": "soon"}, {"is_snapshot": "maybe"}):
-        changed = [rows[0], row(L2, 0, **{"price": "2", **cells}), *rows[2:]]
+        changed = [rows[0], row_of(L2, {"price": "2", **cells}), *rows[2:]]
         source.files[0].write_text("\n".join([HEADERS[L2], *changed, ""]))
         found = parsed(source)
         (name,) = cells
@@ -499,8 +503,8 @@ def test_rows_that_are_skipped_are_told(tmp_path: Path) -> None:
 def accounted(found: Parsed, table: str) -> int:
     """Rows that became events or quotes, and those that were rejected."""
     if table == BOOK:
-        return len(np.unique(found.events[Field.MESSAGE])) + len(found.rejects)
-    return found.events.shape[1] + found.quotes.shape[1] + len(found.rejects)
+        return len(set(found.events[Field.MESSAGE].tolist())) + len(found.rejects)
+    return int(found.events.shape[1] + found.quotes.shape[1] + len(found.rejects))
 
 
 def damage(rows: list[str], random: Random) -> list[str]:

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Int64Array
 
 POWERS = np.array([10**k for k in range(19)], dtype=np.int64)
@@ -40,7 +40,7 @@ REASONS = {
 }
 
 
-@kernel
+@helper
 def parse_span(data, start, stop, decimals):  # type: ignore[no-untyped-def]
     """The plain number in ``data`` from ``start`` to ``stop`` as scaled integer, and its `Exactness`."""
     value = np.int64(0)

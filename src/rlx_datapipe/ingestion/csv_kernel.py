@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 
 from rlx_datapipe.core.cells import Column, Words
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.feed import Bytes
 from rlx_datapipe.core.units import INT64_MAX, POWERS, REASONS, parse_span
@@ -41,7 +41,7 @@ _DIGITS_MAX = 18
 _NS_PER_US = 1000
 
 
-@kernel
+@helper
 def _digits(data, start, stop, digits_max):  # type: ignore[no-untyped-def]
     """A whole number of ASCII digits; NONE if it is none, or too long."""
     if stop == start or stop - start > digits_max:
@@ -54,7 +54,7 @@ def _digits(data, start, stop, digits_max):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel
+@helper
 def _exponent_at(data, start, stop):  # type: ignore[no-untyped-def]
     """Where the exponent of a number stands; ``stop`` if it has none."""
     for at in range(max(start, stop - _EXPONENT_CHARACTERS), stop):
@@ -63,7 +63,7 @@ def _exponent_at(data, start, stop):  # type: ignore[no-untyped-def]
     return stop
 
 
-@kernel
+@helper
 def read_number(data, start, stop, decimals):  # type: ignore[no-untyped-def]
     """A number with or without exponent (``1.5e-7``) as scaled integer, and its `Exactness`."""
     mark = _exponent_at(data, start, stop)
@@ -106,11 +106,11 @@ def read_number(data, start, stop, decimals):  # type: ignore[no-untyped-def]
     return value * POWERS[move], 0
 
 
-@kernel
-def _word(data, start, stop, texts, bounds):  # type: ignore[no-untyped-def]
+@helper
+def _word(data, start, stop, texts, bounds, column):  # type: ignore[no-untyped-def]
     """Which of two words a cell is: 0, 1, or NONE; an empty second word is none."""
     for number in range(2):
-        first, last = bounds[number], bounds[number + 1]
+        first, last = bounds[column, number], bounds[column, number + 1]
         if last - first != stop - start or last == first:
             continue
         is_same = True
@@ -123,11 +123,11 @@ def _word(data, start, stop, texts, bounds):  # type: ignore[no-untyped-def]
     return np.int64(NONE)
 
 
-@kernel
-def _cell(data, start, stop, kind, texts, bounds, decimals):  # type: ignore[no-untyped-def]
+@helper
+def _cell(data, start, stop, kind, texts, bounds, column, decimals):  # type: ignore[no-untyped-def]
     """The value of one cell, and what is wrong with it (0 if nothing is)."""
     if kind == Column.NAME:
-        value = _word(data, start, stop, texts, bounds)
+        value = _word(data, start, stop, texts, bounds, column)
         return value, 9 if value == NONE else 0
     if kind == Column.ID:
         return _digits(data, start, stop, _ID_DIGITS_MAX), 0
@@ -200,7 +200,7 @@ def read_cells(
         for k in range(columns):
             place = places[k]
             value, fault = _cell(
-                data, cells[place], cells[place + 1] - 1, kinds[k], texts, bounds[k], decimals
+                data, cells[place], cells[place + 1] - 1, kinds[k], texts, bounds, k, decimals
             )
             values[k, i] = value if fault == 0 else NONE
             if fault != 0 and faults[0, i] == 0:

@@ -109,7 +109,7 @@ def _check_ladder(price: Int64Array, amount: Int64Array, exists: BoolArray, faul
             faults.add(
                 exists[side, level] & before & wrong, f"{field}.price", "not behind that of the level before"
             )
-    faults.add(~exists.any(axis=(0, 1)), "bids[0].price", "no level on either side")
+    faults.add(np.flatnonzero(~exists.any(axis=(0, 1))), "bids[0].price", "no level on either side")
 
 
 def deltas(rows: Rows, faults: Faults, file: int, carried: Carried) -> Parsed:

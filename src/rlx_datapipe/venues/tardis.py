@@ -40,7 +40,7 @@ _KINDS: dict[str, tuple[Column, Words]] = {
     "id": (Column.ID, ("", "")),
 }
 _SIDES = {L2: ("bid", "ask"), TRADES: ("buy", "sell")}
-_TABLES = {
+_TABLES: dict[str, tuple[str, ...]] = {
     L2: (*_HEAD, "is_snapshot", "side", "price", "amount"),
     TRADES: (*_HEAD, "id", "side", "price", "amount"),
     QUOTES: (*_HEAD, "ask_amount", "ask_price", "bid_price", "bid_amount"),
