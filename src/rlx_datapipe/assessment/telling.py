@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import starmap
 from typing import Any
 
 from rlx_datapipe.assessment.assessor import DataAssessor
@@ -71,7 +70,7 @@ def depth_report(assessor: DataAssessor) -> FeedReport:
     chains = assessor.chains
     words = chains.words.tolist()
     messages = int(assessor.clocks.words[Kind.BOOK_DELTA, Clock.MESSAGES])
-    gaps = list(starmap(GapReport, chains.named[Note.GAP]))
+    gaps = _named(chains.named[Note.GAP])
     steps = Spread(chains.steps[Steps.ID])
     if not messages:
         contiguity, statement = Contiguity.ABSENT, "there are no deltas"
@@ -96,7 +95,7 @@ def trade_report(assessor: DataAssessor) -> FeedReport:
     chains = assessor.chains
     words = chains.words.tolist()
     messages = int(assessor.clocks.words[Kind.TRADE, Clock.MESSAGES])
-    gaps = list(starmap(GapReport, chains.named[Note.TRADE_GAP]))
+    gaps = _named(chains.named[Note.TRADE_GAP])
     follows, skips = words[Id.TRADE_FOLLOWS], words[Id.TRADE_GAPS]
     # Venues whose protocol we know count trades one by one; of others it is seen by most of their ids.
     counts_on = assessor.rule.link is not Link.UNPROVABLE or follows >= _MOSTLY * (follows + skips)
@@ -236,12 +235,15 @@ def rate_report(assessor: DataAssessor) -> RateReport:
 def quiet_told(assessor: DataAssessor) -> dict[str, Any]:
     """Stretches in which nothing happened, as fields of the assessment."""
     words = assessor.chains.words
-    named: list[Stretch] = assessor.chains.named[Note.QUIET]
     return {
         "quiet": int(words[Id.QUIET]),
         "quiet_max_ns": int(words[Id.QUIET_MAX_NS]),
-        "quiet_named": list(starmap(GapReport, named)),
+        "quiet_named": _named(assessor.chains.named[Note.QUIET]),
     }
+
+
+def _named(stretches: Sequence[Stretch]) -> list[GapReport]:
+    return [GapReport(**stretch._asdict()) for stretch in stretches]
 
 
 def span(assessor: DataAssessor) -> tuple[int | None, int | None]:
