@@ -57,3 +57,13 @@ def test_nothing_has_no_quantiles() -> None:
 @pytest.mark.parametrize("value", [0, 1, 63, 1_000, -1, -64])
 def test_small_values_are_exact(value: int) -> None:
     assert counted([value]).quantile(0.5) == value
+
+
+def test_even_bars_are_never_finer_than_what_was_counted() -> None:
+    # At 1.27 s a bin is 2 ms wide: bars of a fifth of that would be a comb.
+    values = list(range(-1_280_000_000, -1_260_000_000, 10_000))
+    bars = counted(values).drawn_evenly()
+    assert sum(count for *_, count in bars) == len(values)
+    assert all(one[1] == other[0] for one, other in pairwise(bars))
+    assert all(count for *_, count in bars)
+    assert len({high - low for low, high, _ in bars}) == 1

@@ -125,8 +125,9 @@ class Chains:
         notes = self._notes
         _note_quiet(mine, int(theirs[Id.BEGAN]), self._quiet_ns, notes)
         if theirs[Id.SEEN_ID] != NONE:
-            ids = (theirs[at] for at in (Id.FIRST_FIRST, Id.FIRST_PREVIOUS, Id.FIRST_UPDATE, Id.FIRST_TIME))
-            _judge(mine, *map(int, ids), self._link, self.steps, notes)
+            first, previous = int(theirs[Id.FIRST_FIRST]), int(theirs[Id.FIRST_PREVIOUS])
+            update, time = int(theirs[Id.FIRST_UPDATE]), int(theirs[Id.FIRST_TIME])
+            _judge(mine, first, previous, update, time, self._link, self.steps, notes)
             # Both count the first message of the later part.
             mine[Id.DELTAS] -= 1
             mine[Id.SEEN_ID], mine[Id.SEEN_TIME] = theirs[Id.SEEN_ID], theirs[Id.SEEN_TIME]

@@ -25,6 +25,7 @@ from rlx_datapipe.report.page import (
 _STATES: dict[Grade, State] = {Grade.READY: "good", Grade.USABLE: "warn", Grade.UNFIT: "bad"}
 _WEIGHTS: dict[Severity, State] = {Severity.GATE: "bad", Severity.WARN: "warn", Severity.NOTE: "note"}
 _STATED = {"never": "never stated", "anchored": "stated now and then", "sampled": "sampled"}
+_KINDS = ("trades", "snapshot rows", "book changes")
 _HOURS_MAX = 48
 _GAPS_MAX = 50
 _QUIET_MAX = 10
@@ -56,24 +57,25 @@ def to_page(one: Assessment) -> Page:
         state=_STATES[one.grade],
         answer=one.verdict,
         sections=sections,
-        foot=f"Format {one.format}, {files}, {size(one.bytes)}. All times are UTC. Quantiles are right to two "
-        "in a thousand. Made by rlx assess.",
+        foot=f"Format {one.format}, {files}, {size(one.bytes)}. All times are UTC. Quantiles are right to "
+        "two in a thousand. Made by rlx assess.",
     )
 
 
 def overview(chains: Sequence[Assessment]) -> Page:
     """The page of several chains: a line for each."""
     worst = max(chains, key=lambda one: list(Grade).index(one.grade))
-    head = ["", "symbol", "events", "depth gaps", "unseen by snapshots", "strategy", "verdict"]
+    verdicts = [Remark(_STATES[one.grade], f"{one.exchange} {one.symbol}", one.verdict) for one in chains]
+    head = ["symbol", "grade", "strategy", "events", "depth gaps", "trade gaps", "unseen by looks"]
     rows = [
         [
-            one.grade.value,
             f"{one.exchange} {one.symbol}",
+            one.grade.value,
+            one.advice.strategy.value,
             count(sum(one.rows.values())),
             _gaps(one.depth)[0],
+            _gaps(one.trades)[0],
             share(one.loss.unseen_share),
-            one.advice.strategy.value,
-            one.verdict,
         ]
         for one in chains
     ]
@@ -83,7 +85,10 @@ def overview(chains: Sequence[Assessment]) -> Page:
         kicker="Assessment",
         state=_STATES[worst.grade],
         answer=f"{good} of {len(chains)} are ready as they stand.",
-        sections=[Section("All of them", [Table(head, rows, right=(2,))])],
+        sections=[
+            Section("Verdicts", [Remarks(verdicts)]),
+            Section("Figures", [Table(head, rows, right=(3, 4, 5, 6))]),
+        ],
         foot="Each symbol has a page of its own beside this one. Made by rlx assess.",
     )
 
@@ -152,10 +157,11 @@ def _remarks(one: Assessment) -> list[Remark]:
 
 def _hours(one: Assessment) -> Table:
     hours = one.rate.hours
-    rows = [[moment(hour)[:16], *(count(rows) for rows in counts)] for hour, *counts in hours[:_HOURS_MAX]]
+    # Kinds that are not there are left out, and snapshots without a time of their own are in no hour.
+    kinds = {at: name for at, name in enumerate(_KINDS, 1) if any(hour[at] for hour in hours)}
+    rows = [[moment(hour[0])[:16], *(count(hour[at]) for at in kinds)] for hour in hours[:_HOURS_MAX]]
     more = f", the first {_HOURS_MAX} of {len(hours):,}" if len(hours) > _HOURS_MAX else ""
-    head = ["hour", "trades", "snapshot rows", "book changes"]
-    return Table(head, rows, right=(1, 2, 3), caption=f"By hour{more}")
+    return Table(["hour", *kinds.values()], rows, right=(1, 2, 3), caption=f"By hour{more}")
 
 
 def _clocks(one: Assessment) -> Table:

@@ -93,13 +93,19 @@ class Spread:
         return _bars(_EDGES[starts], _EDGES[stops], sums)
 
     def drawn_evenly(self, bars_max: int = 48) -> list[tuple[int, int, int]]:
-        """Bars for a plot with an even axis; the outermost hold what lies beyond, a thousandth each."""
-        low, high = self.quantile(0.001), self.quantile(0.999)
-        if low is None or high is None:
+        """Bars for a plot with an even axis; the outermost hold what lies beyond, a thousandth each.
+
+        None is narrower than the bins are there.
+        """
+        if not self.total:
             return []
         held = np.flatnonzero(self._counts)
-        step = max(1, -(-(high - low + 1) // bars_max))
-        count = -(-(high - low + 1) // step)
+        ends = np.searchsorted(self._cumulated, [max(1.0, share * self.total) for share in (0.001, 0.999)])
+        first, behind = int(ends[0]), int(ends[1]) + 1
+        low, high = int(_EDGES[first]), int(_EDGES[behind])
+        widest = int(np.diff(_EDGES[first : behind + 1]).max())
+        step = -(-(high - low) // (bars_max * widest)) * widest
+        count = -(-(high - low) // step)
         at = np.clip((_EDGES[held] - low) // step, 0, count - 1)
         sums = np.bincount(at, weights=self._counts[held], minlength=count)
         starts = low + step * np.arange(count)

@@ -12,6 +12,8 @@ WIDTH, HEIGHT = 460, 240
 WIDE = 980
 """A plot for the whole width of a large screen."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 12, 40
+_LETTER = 8
+"""Room that a letter of a label takes, on a phone too, where they are larger."""
 
 STYLE = (
     ".plot{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,'Segoe UI',sans-serif}"
@@ -92,13 +94,17 @@ class Canvas:
         self._stroke("rule", self.x(start[0]), self.y(start[1]), self.x(end[0]), self.y(end[1]))
 
     def across(self, ticks: Sequence[tuple[float, str]], label: str = "") -> None:
-        """The axis at the bottom: shares of the width with their labels."""
-        bottom = self.y(0)
+        """The axis at the bottom: rising shares of the width, labelled where there is room."""
+        bottom, taken = self.y(0), -1e9
         self._stroke("axis", self.x(0), bottom, self.x(1), bottom)
         for share, text in ticks:
-            self._stroke("axis", self.x(share), bottom, self.x(share), bottom + 4)
+            at, wide = self.x(share), len(text) * _LETTER
+            self._stroke("axis", at, bottom, at, bottom + 4)
             anchor = "start" if share < 0.04 else "end" if share > 0.96 else "middle"
-            self.text(self.x(share), bottom + 17, text, anchor)
+            begin = at - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+            if begin > taken:
+                self.text(at, bottom + 17, text, anchor)
+                taken = begin + wide + _LETTER
         if label:
             self.text(self.x(0.5), bottom + 33, label, "middle")
 

@@ -38,8 +38,9 @@ def histogram(label: str, bars: Sequence[tuple[float, float, int]], told: Format
         canvas.bar((at * step + gap, (at + 1) * step - gap), (0, count / max(most, 1)), "c1", where)
     # Labels need room: as many edges as fit, evenly spread.
     every = max(1, math.ceil(len(bars) / _TICKS))
-    edges = [(at * step, told(bars[at][0])) for at in range(0, len(bars), every)]
-    canvas.across([(share, text) for share, text in edges if share <= 0.9], axis)
+    shown = [at for at in range(0, len(bars), every) if at * step <= 0.9]
+    texts = _distinct([bars[at][0] for at in shown], told)
+    canvas.across([(at * step, text) for at, text in zip(shown, texts, strict=True)], axis)
     return canvas.svg()
 
 
@@ -182,11 +183,18 @@ def legend(series: Sequence[Series | str]) -> list[tuple[str, str]]:
 
 
 def _labelled(ticks: Sequence[float], low: float, high: float, told: Format) -> list[tuple[float, str]]:
-    """Ticks with labels that differ: where they would not, as what is added to the lowest one."""
-    texts = [told(tick) for tick in ticks]
+    """Ticks with labels that differ, as shares of the axis."""
+    return [
+        ((tick - low) / (high - low), text) for tick, text in zip(ticks, _distinct(ticks, told), strict=True)
+    ]
+
+
+def _distinct(values: Sequence[float], told: Format) -> list[str]:
+    """Rising values as labels that differ: where they would not, as what is added to the first one."""
+    texts = [told(value) for value in values]
     if len(set(texts)) < len(texts):
-        texts = [texts[0], *(f"+{told(tick - ticks[0])}" for tick in ticks[1:])]
-    return [((tick - low) / (high - low), text) for tick, text in zip(ticks, texts, strict=True)]
+        texts = [texts[0], *(f"+{told(value - values[0])}" for value in values[1:])]
+    return texts
 
 
 def _count_axis(canvas: Canvas, most: float) -> None:
