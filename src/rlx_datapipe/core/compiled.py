@@ -18,6 +18,7 @@ config: Any = numba.config
 
 _PACKAGE = Path(__file__).parent.parent
 _HOMES = (
+    "assessment",
     "book",
     "core",
     "ingestion",
