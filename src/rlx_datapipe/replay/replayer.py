@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,9 +51,17 @@ class EventReplayer:
         The venue's sequence rule.
     settings
         Cadences of samples, keyframes and epochs.
+    opening
+        Records that stand before all others.
     """
 
-    def __init__(self, instrument: Instrument, rule: SequenceRule, settings: Settings) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        rule: SequenceRule,
+        settings: Settings,
+        opening: Sequence[Quality] = (),
+    ) -> None:
         self.engine = OrderBookEngine(tick=instrument.price_step)
         self.control = new_control(rule, settings)
         self._settings = settings
@@ -66,7 +74,7 @@ class EventReplayer:
         self._keyframes: list[Keyframe] = []
         self._epoch_first = 0
         self._skewed, self._least_lag_ns = 0, 0
-        self._opening = [_unprovable(rule)] if rule.link == Link.UNPROVABLE else []
+        self._opening = [*opening, *([_unprovable(rule)] if rule.link == Link.UNPROVABLE else [])]
         self._quality += self._opening
         self._is_between = True
         """Whether it stands between two batches, where nothing waits to be handed over."""
