@@ -13,7 +13,8 @@ from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.following import wait_for_symbols
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
 from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager

@@ -9,10 +9,27 @@ from rlx_datapipe.assessment.strategy import BookStated, Facts, recommend
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.sequence import Link
-from rlx_datapipe.ingestion.sources import Source
-from rlx_datapipe.venues import crypto_lake
+from rlx_datapipe.ingestion.archives import LAKE
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.venues import crypto_lake, tardis
 
 _DELTAS, _SNAPSHOTS = {"depthUpdate", "depth"}, {"snapshot", "depthSnapshot"}
+
+
+class _Tables(NamedTuple):
+    """What the tables of an archive are called; that of snapshots may have their depth behind its name."""
+
+    deltas: str
+    snapshots: str
+    trades: str
+    is_anchored: bool
+    """Whether the deltas bring snapshots to start from with them."""
+
+
+_ARCHIVES = {
+    LAKE: _Tables(crypto_lake.DELTAS, crypto_lake.BOOK, crypto_lake.TRADES, is_anchored=False),
+    tardis.FORMAT: _Tables(tardis.L2, tardis.BOOK, tardis.TRADES, is_anchored=True),
+}
 
 
 class Chosen(NamedTuple):
@@ -26,15 +43,17 @@ def facts_of(source: Source) -> Facts:
     """What is known of a source before it is read.
 
     Of a recording only the head was looked at. Deltas that are not in a head of a thousand messages are
-    nowhere; a snapshot may come at any time, so one is expected wherever there are deltas.
+    nowhere; a snapshot may come at any time, so one is expected wherever there are deltas. Any other source
+    changes its book and states where to start, as logs of orders do.
     """
-    tables = {file.table for file in source.lake_files}
     is_provable = source.rule.link not in (Link.UNPROVABLE, Link.INFERRED)
-    if tables:
+    if (named := _ARCHIVES.get(source.format)) is not None:
+        has_deltas = named.deltas in source.tables
+        anchored = BookStated.ANCHORED if has_deltas and named.is_anchored else BookStated.NEVER
         return Facts(
-            has_deltas=crypto_lake.DELTAS in tables,
-            has_trades=crypto_lake.TRADES in tables,
-            book=BookStated.SAMPLED if crypto_lake.BOOK in tables else BookStated.NEVER,
+            has_deltas=has_deltas,
+            has_trades=named.trades in source.tables,
+            book=BookStated.SAMPLED if _has_samples(source, named) else anchored,
             contiguity_provable=is_provable,
         )
     has_deltas = not source.kinds or bool(source.kinds & _DELTAS)
@@ -45,6 +64,10 @@ def facts_of(source: Source) -> Facts:
         book=BookStated.ANCHORED if is_stated else BookStated.NEVER,
         contiguity_provable=is_provable,
     )
+
+
+def _has_samples(source: Source, named: _Tables) -> bool:
+    return any(table.startswith(named.snapshots) and table != named.deltas for table in source.tables)
 
 
 def choose_strategy(source: Source, settings: Settings) -> Chosen:
@@ -66,7 +89,7 @@ def choose_strategy(source: Source, settings: Settings) -> Chosen:
     }
     is_there, what = needs[asked]
     if not is_there:
-        names = sorted({file.table for file in source.lake_files} or source.kinds)
+        names = sorted(set(source.tables) or source.kinds)
         raise SourceError(
             f"has no {what}, which the strategy {asked} is made of",
             file=f"{source.instrument.exchange} {source.instrument.symbol}",
@@ -84,7 +107,12 @@ def narrowed(source: Source, settings: Settings) -> Source:
     SourceError
         See `choose_strategy`.
     """
-    if choose_strategy(source, settings).name != "snapshot" or not source.lake_files:
+    named = _ARCHIVES.get(source.format)
+    if choose_strategy(source, settings).name != "snapshot" or not (named and _has_samples(source, named)):
         return source
-    files = tuple(file for file in source.lake_files if file.table != crypto_lake.DELTAS)
-    return replace(source, files=tuple(file.path for file in files), lake_files=files)
+    kept = [i for i, table in enumerate(source.tables) if table != named.deltas]
+    return replace(
+        source,
+        files=tuple(source.files[i] for i in kept),
+        tables=tuple(source.tables[i] for i in kept),
+    )
