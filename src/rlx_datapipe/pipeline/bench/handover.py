@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlx_datapipe.pipeline.bench.capture import RATE, busy_exchange, capture_all, seconds_taken
+from rlx_datapipe.pipeline.bench.capture import RATE, busy_exchange, capture_all, kept_of, seconds_taken
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 
@@ -33,7 +33,7 @@ def measure(bench: Workbench) -> Measured:
             figure=lost,
             unit="ids",
             target="0",
-            is_met=not lost and told["messages"] == messages,
+            is_met=not lost and kept_of(told) == messages,
             detail={
                 **told["connections"],
                 "messages": messages,
@@ -49,8 +49,8 @@ def measure(bench: Workbench) -> Measured:
 
 def _wrong(told: dict[str, Any], messages: int) -> list[str]:
     wrong = []
-    if told["messages"] != messages:
-        wrong.append(f"{told['messages']:,} messages were kept, {messages:,} were sent")
+    if (kept := kept_of(told)) != messages:
+        wrong.append(f"{kept:,} messages were kept, {messages:,} were sent")
     if told["gaps"]:
         wrong.append(f"{told['gaps']} gaps")
     if not told["connections"]["handovers"]:
