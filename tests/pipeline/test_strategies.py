@@ -20,8 +20,10 @@ from rlx_datapipe.core.errors import DatasetError, SourceError
 from rlx_datapipe.core.event import Flag
 from rlx_datapipe.ingestion import recognise
 from rlx_datapipe.ingestion.sources import find_sources
+from rlx_datapipe.pipeline.export import export
 from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.serve import exchange_of
 from rlx_datapipe.pipeline.strategy import choose_strategy, facts_of
 from rlx_datapipe.pipeline.validate import validate
 from rlx_datapipe.replay.strategies import STRATEGIES
@@ -169,6 +171,14 @@ def test_each_snapshot_is_the_book_that_its_rows_in_the_dataset_make(archive: Pa
     [told] = inspect(dataset)["chains"]
     assert told["quality"]["snapshot_met"] == pq.read_metadata(path).num_rows - 1
     assert told["drift"]["samples"] == 0
+
+
+def test_what_was_inferred_is_not_handed_on_as_if_a_venue_had_sent_it(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no deltas but inferred ones"):
+        export(dataset, tmp_path / "lake")
+    assert not (tmp_path / "lake").exists()
+    with pytest.raises(DatasetError, match="BTC-USDT, strategy snapshot"):
+        exchange_of([dataset])
 
 
 def test_the_answer_does_not_depend_on_batches_threads_or_processes(

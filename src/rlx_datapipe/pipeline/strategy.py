@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from rlx_datapipe.assessment.strategy import BookStated, Facts, recommend
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.errors import SourceError
+from rlx_datapipe.core.errors import DatasetError, SourceError
 from rlx_datapipe.core.sequence import Link
 from rlx_datapipe.ingestion.archives import LAKE
 from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.store.manifest import ChainManifest
 from rlx_datapipe.venues import crypto_lake, tardis
 
 _DELTAS, _SNAPSHOTS = {"depthUpdate", "depth"}, {"snapshot", "depthSnapshot"}
@@ -116,3 +119,21 @@ def narrowed(source: Source, settings: Settings) -> Source:
         files=tuple(source.files[i] for i in kept),
         tables=tuple(source.tables[i] for i in kept),
     )
+
+
+def refuse_inferred(chains: Iterable[ChainManifest], dataset: Path) -> None:
+    """Refuse to hand on what was inferred as if a venue had sent it: no other layout has a flag for it.
+
+    Raises
+    ------
+    DatasetError
+        When a chain was made by the strategy ``snapshot``.
+    """
+    for chain in chains:
+        if chain.strategy == "snapshot":
+            raise DatasetError(
+                "has no deltas but inferred ones, and no other layout or protocol can say that they are",
+                file=dataset,
+                found=f"{chain.instrument.exchange} {chain.instrument.symbol}, strategy {chain.strategy}",
+                remedy="Take a dataset or a source that has deltas",
+            )
