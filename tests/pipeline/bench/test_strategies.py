@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.pipeline.bench.workbenches import named, small
 
+from rlx_datapipe.core.event import NONE
 from rlx_datapipe.pipeline.bench import strategies
 from rlx_datapipe.pipeline.bench.strategy_errors import STEP_NS, Course, errors_of, moments_between
 
@@ -36,6 +37,11 @@ def test_errors_are_shares_of_time_and_of_the_truth() -> None:
     assert told["best_price_rms_error"] == pytest.approx(np.sqrt((2 / 101) ** 2 / 4))
     assert told["levels"]["1"]["depth_error"] == pytest.approx(0.2)
     assert told["levels"]["20"]["right"] == 0.0
+    assert told["best_unknown"] == 0.0
+    other.best[2:, 1] = NONE, 0
+    emptied = errors_of(other, truth, moments)
+    assert emptied["best_unknown"] == 0.5, "a price that is not there is no price of -1"
+    assert emptied["best_price_rms_error"] == pytest.approx(np.sqrt((2 / 101) ** 2 / 3))
     same = errors_of(truth, truth, moments)
     assert (same["best_right"], same["levels"]["5"]) == (1.0, {"right": 1.0, "depth_error": 0.0})
 

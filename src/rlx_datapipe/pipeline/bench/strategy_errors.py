@@ -98,16 +98,20 @@ def errors_of(course: Course, truth: Course, moments: Int64Array) -> dict[str, A
     """What is wrong with a course at these moments, by name.
 
     ``best_prices_right`` and ``best_right`` are shares of time in which both best prices, and their
-    quantities too, are the true ones; ``best_price_rms_error`` is relative, over both sides. By level: the
+    quantities too, are the true ones. ``best_unknown`` is the share of time in which a side has no level left
+    (trades have taken all that was visible); ``best_price_rms_error`` is relative, over the prices of both
+    sides that are there. By level: the
     share of time in which price and quantity of that level are right (of both sides), and ``depth_error``,
     the mean absolute error of the quantity down to it over the mean of the true one.
     """
     ours, true = (one.best[:, _last(one.times, moments)] for one in (course, truth))
-    relative = (ours[::2] - true[::2]) / true[::2]
+    known = (ours[::2] != NONE) & (true[::2] != NONE)
+    relative = ((ours[::2] - true[::2]) / true[::2])[known]
     return {
         "moments": len(moments),
         "best_prices_right": float((ours[::2] == true[::2]).all(axis=0).mean()),
         "best_right": float((ours == true).all(axis=0).mean()),
+        "best_unknown": float((ours[::2] == NONE).any(axis=0).mean()),
         "best_price_rms_error": float(np.sqrt((relative**2).mean())),
         "levels": _levels(course, truth, moments) if len(course.sampled) else {},
     }
