@@ -5,7 +5,7 @@ from __future__ import annotations
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
-from rlx_datapipe.core.sequence import Link
+from rlx_datapipe.core.sequence import Link, SequenceRule
 from rlx_datapipe.replay.control import Note, Word
 
 _NOTES = {
@@ -102,4 +102,14 @@ def skew_record(count: int, least_lag_ns: int, first_event: int, last_event: int
         from_event_id=first_event,
         to_event_id=last_event,
         measures={"count": count, "duration_ns": least_lag_ns},
+    )
+
+
+def unprovable_record(rule: SequenceRule) -> Quality:
+    """That of a source by whose ids nothing can be proven."""
+    return Quality(
+        kind="sequence_unprovable",
+        severity=Severity.NOTE,
+        detail="update ids name no predecessor here: a missing delta can't be seen, only its effect, "
+        f"wherever a sampled snapshot is compared ({rule.source})",
     )

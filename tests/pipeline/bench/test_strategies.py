@@ -37,6 +37,8 @@ def test_errors_are_shares_of_time_and_of_the_truth() -> None:
     assert told["best_price_rms_error"] == pytest.approx(np.sqrt((2 / 101) ** 2 / 4))
     assert told["levels"]["1"]["depth_error"] == pytest.approx(0.2)
     assert told["levels"]["20"]["right"] == 0.0
+    assert told["side_prices_right"] == 0.75
+    assert told["mid_rms_error"] == pytest.approx(np.sqrt((1 / 100.5) ** 2 / 2))
     assert told["best_unknown"] == 0.0
     other.best[2:, 1] = NONE, 0
     emptied = errors_of(other, truth, moments)

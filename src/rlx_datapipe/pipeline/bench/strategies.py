@@ -13,6 +13,7 @@ from rlx_datapipe.pipeline.bench.strategy_errors import (
     course_of,
     errors_of,
     moments_between,
+    quoted_in,
     stated_in,
 )
 from rlx_datapipe.pipeline.bench.workbench import Workbench
@@ -39,8 +40,9 @@ def measure(bench: Workbench) -> Measured:
     A recording is exported as an archive with 20-level snapshots at two cadences, then reconstructed with its
     deltas (``full``: what the others are held against) and without them. Books are compared every 10 ms, but
     where a snapshot has just come; ``origin_time_sort`` has no book, so its levels are those of the last
-    snapshot. JSON has more: errors by level, counts of events, how trades fit the book, how right the book
-    was when a snapshot came.
+    snapshot. Where the recording has the venue's quotes with their times (futures), books are held against
+    those too: they come at every change, ahead of the deltas. JSON has more: errors by level, counts of
+    events, how trades fit the book, how right the book was when a snapshot came.
 
     Input: a simulated market with a depth update every 10 ms, of --messages messages, or your own recording
     of one symbol; its own depth updates should come faster than the snapshots.
@@ -92,8 +94,16 @@ def _compare(bench: Workbench, recording: Path, every_ms: int) -> dict[str, Any]
     # It has no book: what it knows of any level is what was stated last.
     courses["origin_time_sort"] = type(merged)(merged.times, merged.best, stated.sampled, stated.ladders)
     moments = moments_between([*courses.values(), stated], stated.sampled)
+    quoted = bench.new_folder("quoted")
+    bench.on_step(f"quotes of {recording.name}")
+    reconstruct(recording, quoted, Settings(strategy="full"))
+    quotes = quoted_in(quoted, chain.instrument)
     for name, course in courses.items():
         told[name] |= errors_of(course, truth, moments)
+        if quotes is not None:
+            told[name]["against_quotes"] = errors_of(
+                course, quotes, moments_between([*courses.values(), stated, quotes], stated.sampled)
+            )
     return {"snapshots_every_ms": every_ms, "snapshots": len(stated.times), "unmet": unmet, "runs": told}
 
 
@@ -121,23 +131,36 @@ def _fits(dataset: Path) -> dict[str, float]:
 
 def _figures(compared: dict[str, Any]) -> list[Figure]:
     every_ms, runs = compared["snapshots_every_ms"], compared["runs"]
-    plain = runs["origin_time_sort"]
     figures = []
     for name in ("snapshot", "origin_time_sort"):
-        run = runs[name]
-        for what, key, unit, scale in (
-            ("best prices right", "best_prices_right", "% of time", 100.0),
-            ("best price RMS error", "best_price_rms_error", "bp", 10_000.0),
+        for truth, run, plain in (
+            ("full", runs[name], runs["origin_time_sort"]),
+            ("quotes", *(runs[one].get("against_quotes") for one in (name, "origin_time_sort"))),
         ):
-            ratio = run[key] / plain[key] if name == "snapshot" and plain[key] else None
-            figures.append(
-                Figure(
-                    claim=f"{name}, every {every_ms:,} ms, {what}",
-                    figure=scale * run[key],
-                    unit=unit,
-                    ratio=ratio,
-                    ratio_to="last snapshot" if ratio is not None else "",
-                    detail=run,
+            if run is not None:
+                figures += _against(
+                    truth, f"{name}, every {every_ms:,} ms", run, plain, is_plain=run is plain
                 )
+    return figures
+
+
+def _against(
+    truth: str, claim: str, run: dict[str, Any], plain: dict[str, Any], *, is_plain: bool
+) -> list[Figure]:
+    figures = []
+    for what, key, unit, scale in (
+        ("prices right by", "side_prices_right", "% of time", 100.0),
+        ("mid RMS error by", "mid_rms_error", "bp", 10_000.0),
+    ):
+        ratio = run[key] / plain[key] if not is_plain and plain[key] else None
+        figures.append(
+            Figure(
+                claim=f"{claim}, {what} {truth}",
+                figure=scale * run[key],
+                unit=unit,
+                ratio=ratio,
+                ratio_to="last snapshot" if ratio is not None else "",
+                detail=run,
             )
+        )
     return figures

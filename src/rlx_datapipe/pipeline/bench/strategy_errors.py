@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.store.chain_rows import chain_batches
 from rlx_datapipe.store.manifest import ChainManifest, read_manifest
 from rlx_datapipe.validation.reading import decimals_of, read_stretches, scaled
@@ -20,6 +21,7 @@ from rlx_datapipe.venues.crypto_lake import LEVEL_NAMES, LEVELS
 STEP_NS = 10_000_000
 """Moments are so far apart; samples of ``books`` must be no further."""
 TOLD_LEVELS = (1, 5, 10, 20)
+_QUOTE = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
 _LADDER = ("bid_prices", "bid_quantities", "ask_prices", "ask_quantities")
 
 
@@ -79,6 +81,24 @@ def stated_in(archive: Path, chain: ChainManifest) -> Course:
     return Course(times, np.where(ladders[:, :, 0] > 0, ladders[:, :, 0], NONE).T, times, ladders)
 
 
+def quoted_in(dataset: Path, instrument: Instrument) -> Course | None:
+    """The venue's own quotes in a dataset of one chain, scaled by another's; None if they have no times."""
+    [chain] = read_manifest(dataset).chains
+    times = [np.zeros(0, dtype=np.int64)]
+    best = [np.zeros((4, 0), dtype=np.int64)]
+    for batch in chain_batches(dataset, "quotes", chain, ["origin_time", *_QUOTE]):
+        rows = batch.filter(batch["origin_time"].is_valid())
+        times.append(rows["origin_time"].to_numpy())
+        best.append(np.stack([scaled(rows[name], decimals_of(name, instrument))[0] for name in _QUOTE]))
+    if not sum(map(len, times)):
+        return None
+    order = np.argsort(found := np.concatenate(times), kind="stable")
+    nothing = np.zeros(0, dtype=np.int64)
+    return Course(
+        found[order], np.concatenate(best, axis=1)[:, order], nothing, np.zeros((0, 4, LEVELS), np.int64)
+    )
+
+
 def _scales(chain: ChainManifest) -> tuple[int, int]:
     return chain.instrument.quantity_decimals, chain.instrument.price_decimals
 
@@ -98,22 +118,26 @@ def errors_of(course: Course, truth: Course, moments: Int64Array) -> dict[str, A
     """What is wrong with a course at these moments, by name.
 
     ``best_prices_right`` and ``best_right`` are shares of time in which both best prices, and their
-    quantities too, are the true ones. ``best_unknown`` is the share of time in which a side has no level left
-    (trades have taken all that was visible); ``best_price_rms_error`` is relative, over the prices of both
-    sides that are there. By level: the
-    share of time in which price and quantity of that level are right (of both sides), and ``depth_error``,
-    the mean absolute error of the quantity down to it over the mean of the true one.
+    quantities too, are the true ones, ``side_prices_right`` is that of each price for itself.
+    ``best_unknown`` is the share of time in which a side has no level left (trades have taken all that was
+    visible); ``best_price_rms_error`` is relative, over the prices of both sides that are there,
+    ``mid_rms_error`` over their means. By level, where both tell more than the best: the share of time in
+    which price and quantity of that level are right (of both sides), and ``depth_error``, the mean absolute
+    error of the quantity down to it over the mean of the true one.
     """
     ours, true = (one.best[:, _last(one.times, moments)] for one in (course, truth))
     known = (ours[::2] != NONE) & (true[::2] != NONE)
     relative = ((ours[::2] - true[::2]) / true[::2])[known]
+    mid, true_mid = (one[::2].mean(axis=0)[known.all(axis=0)] for one in (ours, true))
     return {
         "moments": len(moments),
         "best_prices_right": float((ours[::2] == true[::2]).all(axis=0).mean()),
+        "side_prices_right": float((ours[::2] == true[::2]).mean()),
         "best_right": float((ours == true).all(axis=0).mean()),
         "best_unknown": float((ours[::2] == NONE).any(axis=0).mean()),
         "best_price_rms_error": float(np.sqrt((relative**2).mean())),
-        "levels": _levels(course, truth, moments) if len(course.sampled) else {},
+        "mid_rms_error": float(np.sqrt(((mid / true_mid - 1) ** 2).mean())),
+        "levels": _levels(course, truth, moments) if len(course.sampled) and len(truth.sampled) else {},
     }
 
 
