@@ -30,6 +30,11 @@ _FORMAT = "Layout of the sources: auto tells it by content, any other word says 
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new dataset.")
 @click.option("--format", "format_", default="auto", show_default=True, help=_FORMAT)
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "full", "snapshot", "origin_time_sort"]),
+    help="How events get their book: by deltas, by snapshots, or not at all; by what there is by default.",
+)
 @click.option("--symbols", help="Only these symbols, with commas between them.")
 @click.option("--exchange", default="", help="Exchange of Crypto Lake files whose path does not tell it.")
 @click.option("--price-decimals", type=int, help="Scale of prices; found from the data by default.")

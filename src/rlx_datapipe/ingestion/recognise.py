@@ -17,6 +17,8 @@ from rlx_datapipe.store.capture_manifest import CaptureHead, read_head
 from rlx_datapipe.venues import binance
 
 HEAD_FRAMES = 20_000
+_TELLING_MESSAGES = 1_000
+"""Of one symbol: depth comes every 100 ms at least wherever it was recorded."""
 SEGMENTS_LOOKED_INTO = 10
 """Segments in which a symbol has to be seen to be found; so what is found does not grow with the capture."""
 
@@ -38,6 +40,11 @@ class Seen:
     held: tuple[str, ...] = ()
     rate: float = 1.0
     folder: Path | None = None
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether a type of message that was not seen is not there: subscriptions say so, or a long head."""
+        return self.folder is not None or self.probe.kinds.total() >= _TELLING_MESSAGES
 
 
 def look_at(path: Path, format: str, settings: Settings) -> list[Seen]:
@@ -116,7 +123,8 @@ def look_into(folder: Path, settings: Settings, key_file: Path | None) -> list[S
     probes, first = _probes(paths, head, settings, key_file)
     if not probes:
         raise SourceError("holds no message of its symbols yet", file=folder, found=", ".join(head.symbols))
-    kinds = frozenset(stream.partition("@")[0] for stream in head.streams)
+    # A stream is named symbol@kind@cadence; only kinds are ever asked for.
+    kinds = frozenset(part for stream in head.streams for part in stream.split("@"))
     held = tuple(head.symbols) if len(head.symbols) > 1 else ()
     seen = sum(probe.symbols.total() for probe in probes.values()) or 1
     return [

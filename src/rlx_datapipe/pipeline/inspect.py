@@ -104,6 +104,7 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
                 "price_decimals": chain.instrument.price_decimals,
                 "quantity_decimals": chain.instrument.quantity_decimals,
                 "source_format": chain.source_format,
+                "strategy": chain.strategy,
                 "files": [{"name": f.name, "bytes": f.size_bytes, "sha256": f.sha256} for f in chain.files],
                 "rows": {table: _height(dataset.table(table, symbol=symbol)) for table in TABLES},
                 "quality_rows": _kinds(dataset.table("quality", symbol=symbol)),

@@ -21,6 +21,7 @@ from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.run_summary import last_commit, run_summary, with_course, with_losses
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
+from rlx_datapipe.pipeline.strategy import narrowed
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.capture_manifest import is_capture
 from rlx_datapipe.store.digest import combine
@@ -96,6 +97,8 @@ def reconstruct(
     started = time.perf_counter()
     how = {"format": format, "exchange": exchange, "symbols": symbols, "decimals": decimals}
     found = _find(sources, folder, settings, on_notice, follow=follow, key_file=key_file, **how)
+    # Before anything is written: not every strategy can be had of every source.
+    found = [narrowed(source, settings) for source in found]
     if follow and len(found) > 1:
         workers = max(workers, len(found))
     planned = [chain_name(source.instrument) for source in found]

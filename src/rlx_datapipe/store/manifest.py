@@ -30,12 +30,14 @@ class ChainManifest(msgspec.Struct, frozen=True):
     """One exchange and symbol: where it came from and how its numbers are scaled.
 
     ``summary`` is there once the chain was written to its end; a chain without it was interrupted.
+    ``strategy`` is how its events got their book.
     """
 
     instrument: Instrument
     source_format: str
     files: tuple[SourceFile, ...]
     summary: dict[str, Any] = msgspec.field(default_factory=dict)
+    strategy: str = "full"
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -66,6 +66,12 @@ BENCHMARKS = {
     "download": Benchmark(
         "download", "an archive's files, beside plain requests", ("seed", "repeats", "folder"), quick=False
     ),
+    "strategies": Benchmark(
+        "strategies",
+        "the book without deltas, by strategy",
+        ("messages", "seed", "source", "folder"),
+        quick=False,
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False
