@@ -8,7 +8,8 @@ import pytest
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.ingestion.ingest import DataIngestion
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.simulation.archive import ArchiveConfig, write_archive
 from rlx_datapipe.simulation.updates import Updates, UpdatesConfig, updates
 

@@ -11,7 +11,7 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.schema import EVENTS
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.rows import event_rows
 from rlx_datapipe.store.digest import TableDigest

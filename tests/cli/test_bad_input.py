@@ -420,9 +420,7 @@ def test_a_disk_that_is_full(limit: int, good: Path, tmp_path: Path) -> None:
 
 def test_unknown_words_are_answered_with_the_known_ones(good: Path, dataset: Path, tmp_path: Path) -> None:
     reconstruct: list[str | Path] = ["reconstruct", good, "--out", tmp_path / "out"]
-    refused(
-        rlx(*reconstruct, "--format", "tardis"), "unknown format", "tardis", "binance-spot", "crypto-lake"
-    )
+    refused(rlx(*reconstruct, "--format", "kaiko"), "unknown format", "kaiko", "binance-spot", "crypto-lake")
     refused(rlx(*reconstruct, "--symbols", "DOGEUSDT"), "no such symbol", "DOGEUSDT", "BTCUSDT")
     refused(
         rlx("export", dataset, "--out", tmp_path / "lake", "--to", "csv"), "unknown layout", "crypto-lake"

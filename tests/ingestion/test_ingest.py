@@ -16,7 +16,8 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Quote
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.ingestion.ingest import Ingested, ingest
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.simulation import faults
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig

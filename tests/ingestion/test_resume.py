@@ -25,11 +25,12 @@ from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.state import State, Value
-from rlx_datapipe.ingestion import ingest, lake, lines, recordings
+from rlx_datapipe.ingestion import archives, lake, lines, recordings
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.simulation import faults
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig
@@ -157,7 +158,7 @@ def test_files_of_a_chain_blank_lines_and_damage(
 def test_only_a_state_of_the_same_files_is_taken(recorded: list[bytes], tmp_path: Path) -> None:
     source = capture(tmp_path, recorded)
     state = DataIngestion(source, Settings()).state()
-    others: dict[str, Value] = {"format": "crypto-lake", "files": ["other.txt"], "newest": "late"}
+    others: dict[str, Value] = {"format": "crypto-lake", "files": ["other.txt"], "reader.newest": "late"}
     for name, value in others.items():
         with pytest.raises(ValueError, match="state"):
             DataIngestion(source, Settings()).restore(State(state.values | {name: value}, state.arrays))
@@ -333,7 +334,7 @@ def test_rows_of_the_archive_go_on_behind_any_batch(
 
 def test_row_groups_that_were_read_are_not_read_again(tmp_path: Path) -> None:
     source = archive(tmp_path, 10)
-    file = source.lake_files[0]
+    file = lake.find_lake_files([tmp_path])[0]
     parquet, layout = crypto_lake_open.open_lake(file.path)
     with parquet:
         assert crypto_lake_open._group_of(parquet.metadata, 0) == (0, 0)
@@ -427,7 +428,7 @@ def test_a_state_handed_over_does_not_change(recorded: list[bytes], tmp_path: Pa
 
 
 def cut_every(patch: pytest.MonkeyPatch, span_ns: int) -> None:
-    for module in (ingest, recordings):
+    for module in (archives, recordings):
         patch.setattr(module, "span_ns", lambda _: span_ns)
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.ingestion.test_lake import DAY, deltas, save, trades
+from tests.ingestion.test_lake import deltas, save, trades
 from tests.pipeline.captures import SPOT, capture
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.event import Field
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.ingestion.ingest import DataIngestion
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 
 SETTINGS = Settings(batch_rows=200)
 Told = tuple[list[int], list[tuple[int, str]], list[tuple[int, int, int]]]
@@ -60,7 +61,7 @@ def test_rows_of_a_table_are_left_out_and_told(batch_rows: int, tmp_path: Path) 
     save(tmp_path, trades([("buy", 1.0, 100.0, i) for i in range(10)]), "trades")
     settings = Settings(batch_rows=batch_rows)
     [source] = find_sources([tmp_path], settings)
-    number = next(n for n, file in enumerate(source.lake_files) if file.table == "book_delta_v2")
+    number = source.tables.index("book_delta_v2")
     skip = Skip(number, "x", 7, 12, "poison")
     rows, _, _ = ingested(source, settings)
     kept, rejects, _ = ingested(source, settings, skip)
@@ -69,4 +70,3 @@ def test_rows_of_a_table_are_left_out_and_told(batch_rows: int, tmp_path: Path) 
     assert kept == np.array(rows)[~(in_table & (local >= 7) & (local <= 12))].tolist()
     assert {reason for _, reason in rejects} == {"poison"}
     assert (rejects[0][0], len(rows) - len(kept)) == (7, 6)
-    assert source.lake_files[number].date == DAY

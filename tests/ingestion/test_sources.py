@@ -177,8 +177,8 @@ def test_a_call_without_sense_gets_one_sentence(spot: list[bytes], tmp_path: Pat
     path = write(tmp_path / "x", spot)
     with pytest.raises(OptionError, match=r"no source given\. Give files or a folder"):
         find_sources([], SETTINGS)
-    with pytest.raises(OptionError, match=r"unknown format \(found tardis; expected auto, binance-spot"):
-        find_sources([path], SETTINGS, format="tardis")
+    with pytest.raises(OptionError, match=r"unknown format \(found kaiko; expected auto, binance-spot"):
+        find_sources([path], SETTINGS, format="kaiko")
     with pytest.raises(
         OptionError, match=r"no such symbol in the source \(found SOLUSDT; expected BTCUSDT\)"
     ):

@@ -26,7 +26,8 @@ from rlx_datapipe.core.event import FIELDS
 from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.watching import Watcher
 from rlx_datapipe.replay.replayer import EventReplayer

@@ -18,7 +18,8 @@ from tests.pipeline.captures import SPOT, mixed, three_symbols
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.recordings import take_recording
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.router import Fed, Lane, SymbolRouter, share_evenly
 
 SETTINGS = Settings(batch_rows=500, patience_ms=300, queue_messages=40)

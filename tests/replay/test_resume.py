@@ -22,7 +22,7 @@ from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.sequence import SequenceRule
 from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.ingest import DataIngestion
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.replay.control import Word
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.simulation import faults

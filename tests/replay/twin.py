@@ -124,7 +124,7 @@ class Twin:
 
     def trade(self, number: int, message: Message) -> None:
         """Trades of one id and time are one; they leave the book alone."""
-        if (message.time, message.trade_id) in self.trades:
+        if message.trade_id != NONE and (message.time, message.trade_id) in self.trades:
             self.counts["duplicate"] += 1
             return
         self.trades.add((message.time, message.trade_id))
@@ -237,7 +237,8 @@ class Twin:
             self.publish(number, message, Flag.NOT_APPLIED)
             self.said.append(("stale_snapshot", len(self.events) - 1, len(self.events) - 1))
             return
-        if self.book is not None and not sampled and stated.update_id > self.update_id:
+        starts_anew = not sampled and self.rule.link == Link.UNPROVABLE
+        if self.book is not None and not sampled and not starts_anew and stated.update_id > self.update_id:
             self.pending = stated
             self.publish(number, message)
             return
@@ -248,6 +249,11 @@ class Twin:
             self.said.append(("resync", self.invalid_since, event))
         else:
             self.correct(stated, event)
+            if starts_anew:
+                self.book, self.known = (
+                    (dict(stated.sides[0]), dict(stated.sides[1])),
+                    (stated.low, stated.high),
+                )
             self.is_fresh |= stated.update_id > self.update_id
             self.update_id = stated.update_id
         self.show()

@@ -22,11 +22,13 @@ from rlx_datapipe.cli.terminal import (
 )
 from rlx_datapipe.core.errors import OutputError
 
+_FORMAT = "Layout of the sources: auto tells it by content, any other word says which it has to be."
+
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new dataset.")
-@click.option("--format", "format_", default="auto", show_default=True, help="Layout of the sources.")
+@click.option("--format", "format_", default="auto", show_default=True, help=_FORMAT)
 @click.option("--symbols", help="Only these symbols, with commas between them.")
 @click.option("--exchange", default="", help="Exchange of Crypto Lake files whose path does not tell it.")
 @click.option("--price-decimals", type=int, help="Scale of prices; found from the data by default.")
@@ -76,7 +78,8 @@ def reconstruct(
     """Turn recordings into a dataset: every event in order, the book after each, exact decimals.
 
     SOURCE is a file or folder: Binance captures (lines '<receive time> <JSON>', plain, gzip, zstd or xz),
-    the folder of `rlx capture run`, or Crypto Lake Parquet, recognised by content.
+    the folder of `rlx capture run`, Crypto Lake Parquet, or Tardis CSV (incremental_book_L2, trades, quotes,
+    book_snapshot of any depth), recognised by content.
     """
     from rlx_datapipe.pipeline.reconstruct import reconstruct as run
 

@@ -44,13 +44,13 @@ def console() -> Console:
 
 def show_reconstruction(result: dict[str, Any], sources: Sequence[str], out: Path) -> None:
     """The summary of `rlx reconstruct`, and what to do with the dataset."""
-    from rlx_datapipe.ingestion.sources import LAKE
+    from rlx_datapipe.ingestion.source import holds_messages
     from rlx_datapipe.store.manifest import read_manifest
 
     show_run(result)
-    # Crypto Lake files can't judge a dataset: they hold no quotes.
-    is_lake = any(chain.source_format == LAKE for chain in read_manifest(out).chains)
-    show_next(result, [] if is_lake else sources)
+    # Rows of an archive can't judge a dataset: they hold no quotes by update id.
+    can_judge = all(holds_messages(chain.source_format) for chain in read_manifest(out).chains)
+    show_next(result, sources if can_judge else [])
 
 
 def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Int64Array
 
 POWERS = np.array([10**k for k in range(19)], dtype=np.int64)
@@ -40,8 +40,9 @@ REASONS = {
 }
 
 
-@kernel
-def _parse_one(data, start, stop, decimals):  # type: ignore[no-untyped-def]
+@helper
+def parse_span(data, start, stop, decimals):  # type: ignore[no-untyped-def]
+    """The plain number in ``data`` from ``start`` to ``stop`` as scaled integer, and its `Exactness`."""
     value = np.int64(0)
     digits = 0
     fraction = -1
@@ -89,7 +90,7 @@ def parse_texts(data, offsets, decimals, values, status):  # type: ignore[no-unt
         int64 arrays of shape (n,), filled: the scaled value, and its `Exactness` (value 0 unless OK).
     """
     for i in range(values.shape[0]):
-        values[i], status[i] = _parse_one(data, offsets[i], offsets[i + 1], decimals)
+        values[i], status[i] = parse_span(data, offsets[i], offsets[i + 1], decimals)
 
 
 @kernel

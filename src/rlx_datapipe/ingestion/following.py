@@ -9,7 +9,7 @@ from pathlib import Path
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.ingestion.recognise import SEGMENTS_LOOKED_INTO, symbols_seen
 from rlx_datapipe.ingestion.segments import Sealed, entry_of, sealed_segments
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.store.capture_manifest import LOG, entry_paths, read_head
 from rlx_datapipe.store.files import was_let_go
 from rlx_datapipe.store.segment import list_segments

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from rlx_datapipe.core.errors import OptionError, SourceError
 from rlx_datapipe.ingestion.lake import LakeFile
+from rlx_datapipe.ingestion.wanted import Ignored
 from rlx_datapipe.store.capture_manifest import HEAD
 from rlx_datapipe.store.layout import MANIFEST
 from rlx_datapipe.store.manifest import hash_file
-
-Ignored = Callable[[Path], None]
-"""Told of each file of a folder that is passed over."""
 
 NOTE_BYTES_MAX = 1 << 20
 _DATA = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst", ".xz", ".bz2", ".zip"}

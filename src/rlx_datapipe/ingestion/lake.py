@@ -132,6 +132,19 @@ def _describe(path: Path, exchange: str, symbol: str, date: dt.date | None) -> L
     return lake
 
 
+def describe_lake_file(path: Path, table: str, exchange: str, symbol: str) -> LakeFile:
+    """A file of the archive whose place in it is known; its date is not asked for.
+
+    Raises
+    ------
+    SourceError
+        When it is damaged, or no table of Crypto Lake.
+    """
+    file, _ = open_lake(path)
+    with file:
+        return LakeFile(path, table, exchange, symbol, None, file.metadata.num_rows, path.stat().st_size)
+
+
 def _first_row(file: pq.ParquetFile, layout: Layout, path: Path) -> dict[str, str]:
     """Symbol, exchange and time in ns of the first row, where there is one."""
     names = [name for name in ("exchange", "symbol") if name in file.schema_arrow.names]

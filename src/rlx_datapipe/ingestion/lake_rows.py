@@ -15,6 +15,7 @@ from rlx_datapipe.core.event import Field, Flag, Int64Array, Kind, Side, empty_e
 from rlx_datapipe.core.feed import Parsed, Reject
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.units import REASONS, scale_many
+from rlx_datapipe.ingestion.faults import Faults
 from rlx_datapipe.ingestion.lake_sound import (
     BoolArray,
     FloatArray,
@@ -29,52 +30,6 @@ _NEAR_END = 1_024
 _OUTSIDE = "outside 2017 to 2100 when read as nanoseconds since the epoch, UTC"
 _NULL = "no value"
 _NEGATIVE = "negative"
-
-
-class Faults:
-    """The first fault of each row: which field, and why."""
-
-    def __init__(self, count: int) -> None:
-        self.reason = np.zeros(count, dtype=np.int64)
-        """Number of the reason from 1; 0 for a row without a fault of its own."""
-        self.reasons = [("", "")]
-        self.culprit = np.full(count, -1, dtype=np.int64)
-        """Index of the row for whose fault this one is refused, or -1."""
-
-    def add(self, rows: BoolArray | Int64Array, field: str, reason: str) -> None:
-        """Blame rows (a mask or indices) that have no earlier fault."""
-        if rows.dtype == np.bool_ and not rows.any():
-            return
-        blamed = np.zeros(len(self.reason), dtype=np.bool_)
-        blamed[rows] = True
-        blamed &= self.reason == 0
-        if blamed.any():
-            self.reason[blamed] = len(self.reasons)
-            self.reasons.append((field, reason))
-
-    def spread(self, starts: Int64Array, sizes: Int64Array) -> None:
-        """Refuse the rest of a group with its first bad row: a message is applied whole or not at all."""
-        bad = np.flatnonzero(self.reason)
-        if not bad.size:
-            return
-        groups, firsts = np.unique(np.searchsorted(starts, bad, side="right") - 1, return_index=True)
-        culprits = np.full(len(starts), -1, dtype=np.int64)
-        culprits[groups] = bad[firsts]
-        self.culprit = np.where(self.reason == 0, np.repeat(culprits, sizes), -1)
-
-    @property
-    def good(self) -> BoolArray:
-        """Mask of rows to keep."""
-        kept: BoolArray = (self.reason == 0) & (self.culprit < 0)
-        return kept
-
-    def told(self, row: int, first_row: int) -> tuple[str, str]:
-        """Field and reason of a refused row."""
-        culprit = int(self.culprit[row])
-        if culprit < 0:
-            return self.reasons[int(self.reason[row])]
-        field, reason = self.reasons[int(self.reason[culprit])]
-        return "", f"row {first_row + culprit} of the same message is refused: {field} is {reason}"
 
 
 def rows_to_parsed(table: str, rows: pa.Table, first_row: int, file: str, instrument: Instrument) -> Parsed:
@@ -155,7 +110,7 @@ def _deltas(rows: pa.Table, first_row: int, instrument: Instrument, faults: Faul
     quantity = _scaled(rows, "size", instrument.quantity_decimals, faults, positive=False)
     starts = group_starts(ids)
     sizes = np.diff(starts, append=rows.num_rows)
-    faults.spread(starts, sizes)
+    faults.spread(np.repeat(np.arange(len(starts)), sizes))
     events = _events(Kind.BOOK_DELTA, times, 0)
     events[Field.UPDATE_ID] = ids
     events[Field.SIDE] = ask
@@ -275,7 +230,7 @@ def _rejects(rows: pa.Table, first_row: int, file: str, faults: Faults) -> list[
     bad = np.flatnonzero(~faults.good)
     rejects = []
     for at, raw in zip(bad.tolist(), rows.take(bad).to_pylist(), strict=True):
-        field, reason = faults.told(at, first_row)
+        field, reason = faults.told(at, first_row.__add__)
         found = raw.get("side_is_bid" if field == "side" and field not in raw else field)
         rejects.append(
             Reject(

@@ -60,7 +60,7 @@ def look_at(path: Path, format: str, settings: Settings) -> list[Seen]:
             "is of no known format",
             file=path,
             found=example,
-            expected="lines '<receive time> <Binance JSON>', or Crypto Lake Parquet",
+            expected="lines '<receive time> <Binance JSON>', Crypto Lake Parquet, or Tardis CSV",
             remedy=f"If it is of a known venue, name its format with --format ({', '.join(binance.MARKETS)})"
             if payloads
             else "Give recordings, and leave this file out",

@@ -11,7 +11,7 @@ from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.ingestion.lines import last_row, read_frames
 from rlx_datapipe.ingestion.mixed import Taken, share_out
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 
 NS_PER_S = 1_000_000_000
 _BATCHES_AN_EPOCH = 4

@@ -21,7 +21,7 @@ from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.alarms import Alarms
 from rlx_datapipe.pipeline.certified import vouched
 from rlx_datapipe.pipeline.epochs import cut_into_epochs

@@ -16,7 +16,8 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import NONE, Field, Kind
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.ingest import ingest
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.losses import broken_sources, findings_of
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.dataset import (

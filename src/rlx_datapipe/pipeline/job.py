@@ -11,7 +11,7 @@ from rlx_datapipe.core import errors
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
 from rlx_datapipe.core.paths import path_as_text, text_as_path
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 
 
 class Job(msgspec.Struct, frozen=True):

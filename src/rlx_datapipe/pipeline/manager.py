@@ -14,7 +14,7 @@ from types import FrameType
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.child import WORKER
 from rlx_datapipe.pipeline.job import Done
 from rlx_datapipe.pipeline.router import SymbolRouter, share_evenly

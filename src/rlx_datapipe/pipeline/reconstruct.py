@@ -13,7 +13,8 @@ from rlx_datapipe.core.errors import DatasetError, OptionError
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.following import wait_for_symbols
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
 from rlx_datapipe.pipeline.certified import admitted, vouchers_of
 from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
@@ -53,7 +54,7 @@ def reconstruct(
     Parameters
     ----------
     sources
-        Files or folders: Binance captures, or Crypto Lake Parquet, recognised by content.
+        Files or folders: Binance captures, Crypto Lake Parquet or Tardis CSV, recognised by content.
     out
         Folder of the new dataset; must not exist or be empty.
     settings

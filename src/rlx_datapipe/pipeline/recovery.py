@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.state import State
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.sink.datasink import Pins
 from rlx_datapipe.store.checkpoints import PipelineStateProvider
 from rlx_datapipe.store.commits import Commit, compare_logs, read_commits

@@ -17,7 +17,7 @@ from rlx_datapipe.core.feed import AHEAD_BYTES, Frames, Reject
 from rlx_datapipe.ingestion.line_kernel import pack_spans
 from rlx_datapipe.ingestion.mixed import Taken
 from rlx_datapipe.ingestion.recordings import take_recording, take_shares
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 
 _POLL_S = 0.1
 _PIECES = 4

@@ -12,7 +12,7 @@ from typing import Any
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError, SourceError
-from rlx_datapipe.ingestion.sources import LAKE, find_sources
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.serve_dataset import dataset_batches, enlist_dataset
 from rlx_datapipe.pipeline.serve_recordings import merged, tapes_of
 from rlx_datapipe.simulation.exchange.books import ServedBook, warm_up
@@ -94,7 +94,7 @@ def exchange_of(
 
         sources = find_sources(given, settings, symbols=chosen, on_ignored=ignored)
         for source in sources:
-            if source.format == LAKE:
+            if not source.has_messages:
                 raise SourceError(
                     "holds rows, not messages",
                     file=source.files[0],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.ingestion.lines import head_frames, read_frames
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.simulation.exchange.channels import Channel, Content, Floor, Timed
 from rlx_datapipe.venues.binance_streams import SNAPSHOT_CHANNEL, unwrap
 

@@ -12,7 +12,7 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.ingestion.following import with_new_segments
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.child import Child
 from rlx_datapipe.pipeline.job import (
     Begins,

@@ -9,8 +9,9 @@ from pathlib import Path
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError, UnfinishedError
 from rlx_datapipe.core.instrument import same_symbol
-from rlx_datapipe.ingestion.ingest import parsed_captures
-from rlx_datapipe.ingestion.sources import LAKE, Source, find_sources
+from rlx_datapipe.ingestion.ingest import parsed_batches
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.dataset import GO_ON, Dataset, open_dataset
 from rlx_datapipe.store.manifest import ChainManifest, hash_file
@@ -88,9 +89,10 @@ def _is_of(source: Source, chain: ChainManifest) -> bool:
 
 
 def _refuse_strangers(sources: list[Source], chains: list[ChainManifest]) -> None:
-    if sources and any(source.format == LAKE for source in sources):
+    if strangers := [source for source in sources if not source.has_messages]:
         raise OptionError(
-            "Crypto Lake files are no golden capture",
+            "only a capture can be golden",
+            found=strangers[0].format,
             expected="captures with bookTicker messages",
             remedy="Give the recording itself with --golden",
         )
@@ -107,7 +109,7 @@ def _gather(source: Source, chain: ChainManifest, settings: Settings) -> Golden:
     scaled = dataclasses.replace(source, instrument=chain.instrument)
     digests = {file.sha256 for file in chain.files}
     return gather_golden(
-        (parsed for parsed, _ in parsed_captures(scaled, settings)),
+        (parsed for parsed, _ in parsed_batches(scaled, settings)),
         ", ".join(path.name for path in source.files),
         rule=source.rule,
         is_source={hash_file(path).sha256 for path in source.files} == digests,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rlx_datapipe.core.pressure import Pressure
-from rlx_datapipe.ingestion.ingest import Begin
+from rlx_datapipe.ingestion.reader import Begin
 from rlx_datapipe.ingestion.recordings import Take
 
 

@@ -178,7 +178,12 @@ def _trade(
 
 @helper
 def _seen(trade_id: int, time: int, control: Int64Array, recent_trades: Int64Array) -> bool:
-    """Whether a trade of this id and time has been published; ids mostly grow, so this is seldom a search."""
+    """Whether a trade of this id and time has been published; one without an id is like no other.
+
+    Ids mostly grow, so this is seldom a search.
+    """
+    if trade_id == NONE:
+        return False
     if time != control[Word.TRADE_TIME]:
         control[Word.TRADE_TIME] = time
         control[Word.TRADES_AT_TIME] = 0

@@ -200,7 +200,9 @@ class EventReplayer:
             self._publish(events, start, stop, best, flags)
             self._quality.append(_stale(statement, int(control[Word.NEXT_EVENT]) - 1))
             return stop
-        if not unsynced and not sampled and statement.update_id > control[Word.LAST_ID]:
+        # Where ids name no predecessor, a snapshot in the stream itself makes void all that was before it.
+        is_new_start = not sampled and control[Word.LINK] == Link.UNPROVABLE
+        if not unsynced and not sampled and not is_new_start and statement.update_id > control[Word.LAST_ID]:
             self._pending = statement
             control[Word.PENDING_ID] = statement.update_id
             self._publish(events, start, stop, best, flags)
@@ -216,6 +218,8 @@ class EventReplayer:
         else:
             drift, _ = resynchronise(self.engine, control, statement)
             self._quality.append(drift_record(drift, event, time))
+            if is_new_start:
+                initialise(self.engine, control, statement)
             if statement.update_id > control[Word.LAST_ID]:
                 control[Word.MODE] = Mode.LOADED
         control[Word.LAST_ID] = statement.update_id

@@ -9,7 +9,7 @@ import pytest
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.schema import TABLES
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench import floor
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.reconstruct import reconstruct
@@ -37,7 +37,7 @@ def test_it_reads_and_writes_all_that_the_run_did(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(floor, "_read_group", note_read)
     told = floor.measure_floor(_source(archive), tmp_path / "out", Settings(), tmp_path / "floor")
     assert written == {table: _rows(tmp_path / "out", table) for table in TABLES}
-    assert sum(read) == sum(file.rows for file in _source(archive).lake_files)
+    assert sum(read) == sum(pq.read_metadata(path).num_rows for path in _source(archive).files)
     size = sum(file.stat().st_size for file in (tmp_path / "out").rglob("*.parquet"))
     assert 0.9 * size < told.written_bytes < 1.3 * size, (
         "the same settings make the same bytes, footers aside"

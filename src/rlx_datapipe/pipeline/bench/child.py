@@ -21,7 +21,8 @@ from rlx_datapipe.core.errors import DatapipeError, OptionError
 from rlx_datapipe.core.memory import STARTED_WITH, keep_freed_memory, peak_bytes
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
-from rlx_datapipe.ingestion.sources import Source, find_sources
+from rlx_datapipe.ingestion.source import Source
+from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.checkpoints import CheckpointManager

@@ -18,7 +18,8 @@ import zstandard
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.schema import TABLES
-from rlx_datapipe.ingestion.sources import LAKE, Source
+from rlx_datapipe.ingestion.archives import LAKE
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench.figure import cores
 from rlx_datapipe.store.columns import as_written
 from rlx_datapipe.store.files import sync
@@ -103,12 +104,12 @@ def _reading(source: Source) -> Iterator[Task]:
     if source.format != LAKE:
         yield from (partial(_read_bytes, path) for path in source.files)
         return
-    for file in source.lake_files:
-        parquet, layout = open_lake(file.path)
+    for path in source.files:
+        parquet, layout = open_lake(path)
         columns = list(layout.columns.values())
         with parquet:
             groups = parquet.metadata.num_row_groups
-        yield from (partial(_read_group, file.path, group, columns) for group in range(groups))
+        yield from (partial(_read_group, path, group, columns) for group in range(groups))
 
 
 def _read_group(path: Path, group: int, columns: list[str]) -> None:

@@ -12,8 +12,8 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
-from rlx_datapipe.ingestion.ingest import parsed_captures
-from rlx_datapipe.ingestion.sources import LAKE, Source
+from rlx_datapipe.ingestion.ingest import parsed_batches
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, cpu_seconds
 from rlx_datapipe.pipeline.bench.floor import unpacked
@@ -42,7 +42,7 @@ def measure(bench: Workbench) -> Measured:
     path = bench.options.source or bench.capture
     settings = Settings()
     source = only_source(path, settings)
-    if source.format == LAKE:
+    if not source.has_messages:
         raise OptionError("there is nothing to parse in an archive", file=path, remedy="Give a capture")
     lines = _lines(source)
     repeats = bench.options.repeats
@@ -85,7 +85,7 @@ def _measure(claim: str, source: Source, lines: list[bytes], repeats: int) -> Fi
     rejected: list[int] = []
 
     def parse() -> None:
-        rejected.append(sum(len(parsed.rejects) for parsed, _ in parsed_captures(source, settings)))
+        rejected.append(sum(len(parsed.rejects) for parsed, _ in parsed_batches(source, settings)))
 
     parse()
     took_s = cpu_seconds(parse, repeats)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.ingestion.sources import LAKE
+from rlx_datapipe.ingestion.archives import LAKE
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, middle
 from rlx_datapipe.pipeline.bench.floor import measure_floor

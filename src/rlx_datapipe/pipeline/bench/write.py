@@ -11,7 +11,7 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion
-from rlx_datapipe.ingestion.sources import Source
+from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, middle, seconds
 from rlx_datapipe.pipeline.bench.workbench import Workbench
