@@ -22,7 +22,7 @@ def test_the_verdict_comes_first_on_the_screen(whole: Path) -> None:
     said = rlx("assess", whole)
     first, verdict, *_ = said.out.splitlines()
     assert said.status == 0
-    assert first.startswith("BINANCE BTC-USDT")
+    assert first.startswith("BINANCE BTCUSDT")
     assert verdict.startswith("✓ Ready, reconstruct it with --strategy full: ")
     assert "proven contiguous" in said.out
     assert "This is harmless" in " ".join(said.out.split())
@@ -73,7 +73,7 @@ def test_two_symbols_have_a_page_each_and_one_before_them(whole: Path, tmp_path:
     said = rlx("assess", whole, other, "--report", tmp_path / "pages", "--json")
     assert len(said.json()["chains"]) == 2
     pages = sorted(path.name for path in (tmp_path / "pages").glob("*.html"))
-    assert pages == ["assessment.html", "binance-btc-usdt.html", "binance-eth-usdt.html"]
+    assert pages == ["BINANCE-BTCUSDT.html", "BINANCE-ETHUSDT.html", "assessment.html"]
 
 
 def test_a_mistake_is_one_sentence(tmp_path: Path) -> None:
