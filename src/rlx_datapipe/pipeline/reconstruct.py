@@ -97,8 +97,6 @@ def reconstruct(
     started = time.perf_counter()
     how = {"format": format, "exchange": exchange, "symbols": symbols, "decimals": decimals}
     found = _find(sources, folder, settings, on_notice, follow=follow, key_file=key_file, **how)
-    # Before anything is written: not every strategy can be had of every source.
-    found = [narrowed(source, settings) for source in found]
     if follow and len(found) > 1:
         workers = max(workers, len(found))
     planned = [chain_name(source.instrument) for source in found]
@@ -136,7 +134,8 @@ def _find(
         on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
         **how,
     )
-    return [replace(source, is_followed=follow) for source in found]
+    # Before anything is written: not every strategy can be had of every source.
+    return [narrowed(replace(source, is_followed=follow), settings) for source in found]
 
 
 def _wait_for_capture(
