@@ -26,6 +26,7 @@ from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.serve import exchange_of
 from rlx_datapipe.pipeline.strategy import choose_strategy, facts_of
 from rlx_datapipe.pipeline.validate import validate
+from rlx_datapipe.replay.rebuild import rebuild
 from rlx_datapipe.replay.strategies import STRATEGIES
 from rlx_datapipe.simulation.archive import ArchiveConfig, write_archive
 from rlx_datapipe.simulation.capture_file import write_capture
@@ -55,6 +56,29 @@ def dataset(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "snapshot"
     reconstruct(without_deltas(archive), out)
     return out
+
+
+def test_a_rebuilt_book_says_what_the_last_snapshot_covered(dataset: Path) -> None:
+    """Not what the last keyframe did: the market may have left that range long ago."""
+    held = open_dataset(dataset)
+    [chain] = held.manifest.chains
+    events = held.events.select("event_id", "update_id", "flags").collect()
+    ended = Flag.INFERRED | Flag.GROUP_END
+    stated = [
+        event
+        for event, update_id, flags in events.iter_rows()
+        if flags & ended == ended and update_id is not None
+    ]
+    assert len(stated) > 50
+    moved = set()
+    for event in stated[:: len(stated) // 25]:
+        book = rebuild(held, chain, event)
+        bids, asks = book.levels.bid_prices, book.levels.ask_prices
+        assert ((bids >= book.known_low).sum(), (asks <= book.known_high).sum()) == (LEVELS, LEVELS)
+        later = rebuild(held, chain, min(event + 3, len(events) - 1))
+        assert (later.levels.bid_prices >= later.known_low).sum() <= LEVELS
+        moved.add((book.known_low, book.known_high))
+    assert len(moved) > 10
 
 
 # ── which one it is ──
