@@ -14,6 +14,7 @@ from rlx_datapipe.cli.capture_view import lag_text
 from rlx_datapipe.cli.summary import console
 from rlx_datapipe.cli.terminal import give, guarded, json_option
 from rlx_datapipe.core.period import time_text
+from rlx_datapipe.store.capture_state import sealing_hint
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _LETTERS = {"high": "h", "normal": "n", "low": "l", "special": "s", "unknown": "·"}
@@ -44,8 +45,11 @@ def _show(report: dict[str, Any]) -> None:
     screen.print(Text(f"{report['venue']}  {', '.join(report['symbols'])}", style="bold"))
     segments = f"{report['segments']:,} segment{'' if report['segments'] == 1 else 's'}"
     screen.print(f"{how}{report['state']}, {segments}", soft_wrap=True)
+    if report["state"] == "left open":
+        screen.print(Text(sealing_hint(Path(report["capture"])), style="yellow"), soft_wrap=True)
     if report["from_ns"] is None:
-        screen.print("nothing is sealed yet")
+        told = f"; {report['unsealed_bytes']:,} bytes are open" if report["unsealed_bytes"] else ""
+        screen.print(f"nothing is sealed yet{told}")
         return
     hours, rest = divmod(round(report["seconds"]), 3600)
     lasted = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
