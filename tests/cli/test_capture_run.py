@@ -203,3 +203,49 @@ def test_the_table_fits_a_terminal() -> None:
         "1 due",
     ):
         assert words in told
+
+
+INVALID: tuple[int, dict[str, str], bytes] = (400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+SOON = {"RLX_CAPTURE_STALL_S": "0.5", "RLX_CAPTURE_SILENCE_S": "1"}
+
+
+def test_a_wrong_symbol_is_told_at_once_and_in_the_summary(
+    market: Trading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOON.items():
+        monkeypatch.setenv(name, value)
+    assert market.exchange
+    # The first answer is the snapshot of the symbol that trades.
+    market.exchange.rest.insert(1, INVALID)
+    said = rlx(
+        *("capture", "run", "--symbols", "BTCUSDT,FOOUSDT", "--streams", "trade,depth", "--duration", "3"),
+        *market.addresses,
+        "--out",
+        tmp_path / "c",
+    )
+    assert said.status == 0, said.err
+    told = 'FOOUSDT is refused: the exchange says "Invalid symbol."'
+    assert told in said.err
+    assert told in said.out
+    assert [note["symbol"] for note in noted(tmp_path / "c", "symbol_refused")] == ["FOOUSDT"]
+
+
+def test_a_capture_of_wrong_symbols_alone_ends_with_status_2(
+    market: Trading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOON.items():
+        monkeypatch.setenv(name, value)
+    assert market.exchange
+    market.exchange.rest[:] = [INVALID]
+    said = rlx(
+        *("capture", "run", "--symbols", "FOOUSDT", "--duration", "20"),
+        *market.addresses,
+        "--out",
+        tmp_path / "c",
+    )
+    assert said.status == 2
+    assert "rlx: binance-spot knows none of the symbols FOOUSDT (said Invalid symbol.)" in said.err
+
+
+def noted(capture: Path, kind: str) -> list[dict[str, object]]:
+    return [note for note in recorded(capture).told(RecordKind.NOTE) if note["kind"] == kind]

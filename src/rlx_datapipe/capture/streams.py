@@ -14,6 +14,7 @@ from rlx_datapipe.venues.binance_ids import kind_of
 URL_CHARACTERS = 4_000
 """An address is no longer than this; what has no room in it is subscribed to by messages."""
 _NAMES_AT_ONCE = 100
+_CHECKED_LEVELS = 5
 _SYMBOL = re.compile(r"[^\W_][\w-]{0,49}")
 _KIND = re.compile(r"depth(@(0|100|250|500|1000)ms)?|trade|aggTrade|bookTicker")
 
@@ -42,9 +43,15 @@ class Plan(NamedTuple):
 
     def snapshot_url(self, symbol: str) -> str:
         """Where the book of a symbol is asked for."""
-        market = self.market
-        asked = f"symbol={quote(symbol, safe='')}&limit={market.depth_limit}"
-        return f"{self.rest_url}{market.depth_path}?{asked}"
+        return self._depth_url(symbol, self.market.depth_limit)
+
+    def check_url(self, symbol: str) -> str:
+        """Where a symbol is asked for only to hear whether the venue knows it, at the least weight."""
+        return self._depth_url(symbol, _CHECKED_LEVELS)
+
+    def _depth_url(self, symbol: str, levels: int) -> str:
+        asked = f"symbol={quote(symbol, safe='')}&limit={levels}"
+        return f"{self.rest_url}{self.market.depth_path}?{asked}"
 
 
 def plan(
