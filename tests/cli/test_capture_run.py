@@ -71,6 +71,7 @@ def test_one_signal_ends_it_cleanly(market: Trading, tmp_path: Path, which: sign
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert json.loads(out)["stopped_by"] == "signal"
+    assert err.count("stopping: sealing what is open ...") == 1
     assert recorded(tmp_path / "c").told(RecordKind.CLOSE)[-1]["reason"] == "stopped"
 
 
@@ -82,7 +83,8 @@ def test_a_second_signal_ends_it_at_once(market: Trading, tmp_path: Path) -> Non
     for connection in list(market.exchange.connections):
         connection.transport.pause_reading()
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert process.stderr
+    assert process.stderr.readline().startswith("stopping: sealing what is open ..."), "told at once"
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     out, err = process.communicate(timeout=30)

@@ -16,8 +16,8 @@ TOLD_KINDS = (
     "symbol_silent",
 )
 """Kinds of what is told at once; the others are only recorded."""
-ALWAYS_TOLD = ("symbol_refused", "symbol_silent")
-"""What comes once a symbol, and is told however much was told before."""
+ALWAYS_TOLD = ("symbol_refused", "symbol_silent", "stopping")
+"""What comes once, or once a symbol, and is told however much was told before."""
 
 
 def trouble_text(kind: str, facts: Mapping[str, object]) -> str:
@@ -80,4 +80,5 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "snapshot_failed": _snapshot,
     "symbol_refused": lambda facts: refused_text(facts["symbol"], facts["said"]),
     "symbol_silent": _silent,
+    "stopping": lambda _: "stopping: sealing what is open ... (a second Ctrl-C stops at once)",
 }
