@@ -159,6 +159,7 @@ def test_a_missing_extra_is_told_with_its_command(tmp_path: Path, monkeypatch: p
     said = rlx("capture", "run", *WHAT, "--out", tmp_path / "c")
     assert said.status == 2
     assert "pip install 'rlx-datapipe[capture]'" in said.sentence()
+    assert "uv run --extra capture rlx" in said.sentence()
 
 
 def test_help_loads_neither_network_nor_arrow() -> None:

@@ -92,8 +92,7 @@ def plan(
         streams = tuple(f"{symbol.lower()}@{kind}" for symbol in named for kind in mine)
         if len(streams) > market.streams_max:
             raise OptionError(
-                "are more streams than one connection may have",
-                streams=len(streams),
+                f"{len(streams):,} streams are more than one connection may have",
                 expected=f"at most {market.streams_max}",
                 remedy="Capture fewer symbols or kinds here, the others into a folder of their own",
             )
@@ -126,7 +125,7 @@ def _symbol(symbol: str) -> str:
     name = symbol.strip()
     # Symbols need not be ASCII; what could end a part of an address or of a stream's name is no symbol.
     if not _SYMBOL.fullmatch(name):
-        raise OptionError("is no symbol", found=ascii(symbol), remedy="Write them like BTCUSDT,ETHUSDT")
+        raise OptionError(f"{symbol!a} is no symbol", remedy="Write them like BTCUSDT,ETHUSDT")
     return name.upper()
 
 
@@ -134,9 +133,8 @@ def _kind(kind: str) -> str:
     name = kind.strip().removeprefix("@")
     name = "depth@100ms" if name == "depth" else name
     if not _KIND.fullmatch(name):
-        raise OptionError(
-            "is no stream that is captured", found=ascii(kind), expected=", ".join(STREAM_KINDS)
-        )
+        expected = ", ".join(STREAM_KINDS)
+        raise OptionError(f"{kind!a} is no stream that is captured", expected=expected)
     return name
 
 
@@ -148,5 +146,5 @@ def _base(url: str, schemes: tuple[str, ...]) -> str:
         is_good = False
     if not is_good or parts.query or parts.fragment or parts.username:
         expected = f"{schemes[0]}://HOST:PORT or {schemes[1]}://HOST"
-        raise OptionError("is no address", found=ascii(url), expected=expected)
+        raise OptionError(f"{url!a} is no address", expected=expected)
     return url.rstrip("/")

@@ -51,9 +51,9 @@ def _show(report: dict[str, Any]) -> None:
         told = f"; {report['unsealed_bytes']:,} bytes are open" if report["unsealed_bytes"] else ""
         screen.print(f"nothing is sealed yet{told}")
         return
-    hours, rest = divmod(round(report["seconds"]), 3600)
-    lasted = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
-    screen.print(f"{time_text(report['from_ns'])} to {time_text(report['to_ns'])}, {lasted}", soft_wrap=True)
+    span = f"{time_text(report['from_ns'])} to {time_text(report['to_ns'])}"
+    # Less than the span where the capture did not run for a while.
+    screen.print(f"{span}, recorded {_lasted(report['seconds'])} of it")
     screen.print()
     screen.print(_streams(report["streams"]))
     screen.print()
@@ -67,6 +67,13 @@ def _show(report: dict[str, Any]) -> None:
         )
     if (more := report["gaps_declared"] - _GAPS_SHOWN) > 0:
         screen.print(f"  and {more:,} more; --json has the first hundred")
+
+
+def _lasted(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _streams(streams: Sequence[dict[str, Any]]) -> Table:
