@@ -174,9 +174,11 @@ def test_help_loads_neither_network_nor_arrow() -> None:
     )
 
 
-def test_the_table_fits_a_terminal() -> None:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_a_terminal(columns: int) -> None:
     from rich.console import Console
 
+    from rlx_datapipe.cli.capture_trouble import trouble_text
     from rlx_datapipe.cli.capture_view import drawn_table
 
     lag = {"p50_ms": 4.4, "p95_ms": 149.0, "p99_ms": None}
@@ -187,20 +189,21 @@ def test_the_table_fits_a_terminal() -> None:
     links = {"open": 1, "opened": 1, "handovers": 2, "losses": 3, "refused": 0, "abandoned": 0}
     snapshots = {"kept": 4, "stale": 0, "failed": 0, "waiting": 1}
     progress = Progress(60.0, 400_000, 1, streams, {}, 40, [], 0, links, snapshots, 250, -1.25, 0, {})
-    screen = Console(width=100, record=True, file=StringIO())
-    screen.print(
-        drawn_table("binance-spot", progress, {"coin000usdt@depth@100ms": 10.4}, 5_000_000, "gap: x")
-    )
+    gap = {"stream": "coin000usdt@depth@100ms", "from_id": 10**12, "to_id": 10**12 + 9, "reason": "restart"}
+    trouble = trouble_text("gap", gap)
+    screen = Console(width=columns, record=True, file=StringIO())
+    screen.print(drawn_table("binance-spot", progress, {"coin000usdt@depth@100ms": 10.4}, 5_000_000, trouble))
     lines = screen.export_text().splitlines()
-    assert all(len(line) <= 100 for line in lines)
+    assert all(len(line) <= columns for line in lines)
     assert "coin000usdt@depth@100ms" in lines[2]
     assert lines[2].split()[1:] == ["10", "10,000", "4.4", "149.0", "1", "7"]
-    told = " ".join(lines)
+    assert lines[-1].startswith("gap (restart): coin000usdt@depth@100ms, ids ")
+    told = "\n".join(lines)
     for words in (
         "and 16 more streams",
         "400,000 messages (6,667/s)",
         "40 gaps",
-        "2 handed over",
+        "1 connected, 2 handed over, 3 lost, 4 snapshots, 1 due",
         "5.0 MB",
         "clock off by -1.2 ms",
         "1 due",

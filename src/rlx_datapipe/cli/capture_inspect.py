@@ -119,13 +119,15 @@ def _show_timeline(width: int, report: dict[str, Any]) -> None:
     rates = _over_time(moments, columns)
     top = max(rates)
     bars = "".join(_BARS[round(rate / top * (len(_BARS) - 1))] if top else " " for rate in rates)
-    screen.print(f"[dim]messages a second, at most {top:,.0f}[/]")
+    screen.print(f"[dim]messages a second, at most {top:,.0f} (a full block)[/]")
     screen.print(f"         {bars}", soft_wrap=True)
     if len(moments) < 2:
         return
     for symbol in report["symbols"]:
         screen.print(f"{symbol[:8]:<8} {_regimes_over_time(moments, symbol, columns)}", soft_wrap=True)
-    screen.print("[dim]         h high, n normal, l low, s special, · not told yet[/]")
+    screen.print(
+        "[dim]         h high, n normal, l low, s special, · too few segments before it[/]"
+    )
 
 
 def _over_time(moments: Sequence[dict[str, Any]], columns: int) -> list[float]:

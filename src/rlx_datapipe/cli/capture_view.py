@@ -124,7 +124,7 @@ def drawn_table(
     lines: list[RenderableType] = [table]
     if len(progress.streams) > _ROWS:
         lines.append(Text(f"and {len(progress.streams) - _ROWS} more streams", style="dim"))
-    lines.append(Text(_sentence(progress, disk_bytes)))
+    lines += [Text(", ".join(parts)) for parts in _parts(progress, disk_bytes)]
     for symbol, said in progress.refused_symbols.items():
         lines.append(Text(refused_text(symbol, said), style="red"))
     if trouble:
@@ -145,20 +145,27 @@ def _row(one: StreamProgress, rate: float) -> Sequence[str]:
 
 
 def _sentence(progress: Progress, disk_bytes: int) -> str:
+    return ", ".join(part for parts in _parts(progress, disk_bytes) for part in parts)
+
+
+def _parts(progress: Progress, disk_bytes: int) -> tuple[list[str], list[str]]:
+    """What holds for all streams, in two lines that 80 columns have room for: data, and connections."""
     rate = progress.messages / max(progress.seconds, 1e-9)
     links, snapshots = progress.connections, progress.snapshots
-    parts = [
+    data = [
         f"{progress.seconds:,.0f} s",
         f"{progress.messages:,} messages ({rate:,.0f}/s)",
         f"{progress.gaps:,} gaps",
         f"{progress.held:,} held",
+        f"{disk_bytes / 1e6:,.1f} MB",
+    ]
+    parts = [
         f"{links['open']} connected, {links['handovers']} handed over, {links['losses']} lost",
         f"{snapshots['kept']} snapshots" + (f", {snapshots['waiting']} due" if snapshots["waiting"] else ""),
-        f"{disk_bytes / 1e6:,.1f} MB",
     ]
     if progress.clock_offset_ms is not None:
         parts.append(f"clock off by {progress.clock_offset_ms:+,.1f} ms")
-    return ", ".join(parts)
+    return data, parts
 
 
 def show_capture(result: Mapping[str, Any]) -> None:
