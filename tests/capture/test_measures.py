@@ -80,7 +80,7 @@ def test_volatility_is_that_of_the_last_mid_price_of_each_second() -> None:
 
 def test_latency_is_that_of_messages_by_kind_and_may_be_negative() -> None:
     messages = [(START_NS + at * MS, trade(at, "1.0", "1", START_NS // MS + 5)) for at in range(4)]
-    assert told(messages)["BTCUSDT"].latency == {"trade": Latency(4, -3.0, -2.0, -2.0)}
+    assert told(messages)["BTCUSDT"].latency == {"trade": Latency(4, -4.0, -2.0, -2.0)}
 
 
 def test_each_symbol_is_measured_by_itself() -> None:

@@ -90,7 +90,7 @@ def test_a_calendar_is_read_in_order_of_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("period = 7 7", "no calendar"),
+        ("period = 7 7", "can't read the calendar"),
         ('[[period]]\nname = "x"\n', "needs name, from and to"),
         ('[[period]]\nname = "x"\nfrom = "2024-08-09"\nto = "2024-08-08"\n', "ends before it begins"),
         ('[[period]]\nname = "x"\nfrom = "noon"\nto = "2024-08-08"\n', "no time"),

@@ -431,7 +431,7 @@ def test_unknown_words_are_answered_with_the_known_ones(good: Path, dataset: Pat
 
 
 SETTINGS: dict[str, tuple[str | bytes, str]] = {
-    "unknown setting": ("batch_row = 5", "unknown field `batch_row`"),
+    "unknown setting": ("batch_row = 5", "batch_row is no key"),
     "wrong type": ('threads = "many"', "threads"),
     "out of range": ("threads = 0", "threads"),
     "too many levels": ("books_levels = 100000000000", "books_levels"),

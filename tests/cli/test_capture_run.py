@@ -71,6 +71,7 @@ def test_one_signal_ends_it_cleanly(market: Trading, tmp_path: Path, which: sign
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert json.loads(out)["stopped_by"] == "signal"
+    assert err.count("stopping: sealing what is open ...") == 1
     assert recorded(tmp_path / "c").told(RecordKind.CLOSE)[-1]["reason"] == "stopped"
 
 
@@ -82,7 +83,8 @@ def test_a_second_signal_ends_it_at_once(market: Trading, tmp_path: Path) -> Non
     for connection in list(market.exchange.connections):
         connection.transport.pause_reading()
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert process.stderr
+    assert process.stderr.readline().startswith("stopping: sealing what is open ..."), "told at once"
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     out, err = process.communicate(timeout=30)
@@ -157,6 +159,7 @@ def test_a_missing_extra_is_told_with_its_command(tmp_path: Path, monkeypatch: p
     said = rlx("capture", "run", *WHAT, "--out", tmp_path / "c")
     assert said.status == 2
     assert "pip install 'rlx-datapipe[capture]'" in said.sentence()
+    assert "uv run --extra capture rlx" in said.sentence()
 
 
 def test_help_loads_neither_network_nor_arrow() -> None:
@@ -171,9 +174,11 @@ def test_help_loads_neither_network_nor_arrow() -> None:
     )
 
 
-def test_the_table_fits_a_terminal() -> None:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_a_terminal(columns: int) -> None:
     from rich.console import Console
 
+    from rlx_datapipe.cli.capture_trouble import trouble_text
     from rlx_datapipe.cli.capture_view import drawn_table
 
     lag = {"p50_ms": 4.4, "p95_ms": 149.0, "p99_ms": None}
@@ -184,22 +189,69 @@ def test_the_table_fits_a_terminal() -> None:
     links = {"open": 1, "opened": 1, "handovers": 2, "losses": 3, "refused": 0, "abandoned": 0}
     snapshots = {"kept": 4, "stale": 0, "failed": 0, "waiting": 1}
     progress = Progress(60.0, 400_000, 1, streams, {}, 40, [], 0, links, snapshots, 250, -1.25, 0, {})
-    screen = Console(width=100, record=True, file=StringIO())
-    screen.print(
-        drawn_table("binance-spot", progress, {"coin000usdt@depth@100ms": 10.4}, 5_000_000, "gap: x")
-    )
+    gap = {"stream": "coin000usdt@depth@100ms", "from_id": 10**12, "to_id": 10**12 + 9, "reason": "restart"}
+    trouble = trouble_text("gap", gap)
+    screen = Console(width=columns, record=True, file=StringIO())
+    screen.print(drawn_table("binance-spot", progress, {"coin000usdt@depth@100ms": 10.4}, 5_000_000, trouble))
     lines = screen.export_text().splitlines()
-    assert all(len(line) <= 100 for line in lines)
+    assert all(len(line) <= columns for line in lines)
     assert "coin000usdt@depth@100ms" in lines[2]
     assert lines[2].split()[1:] == ["10", "10,000", "4.4", "149.0", "1", "7"]
-    told = " ".join(lines)
+    assert lines[-1].startswith("gap (restart): coin000usdt@depth@100ms, ids ")
+    told = "\n".join(lines)
     for words in (
         "and 16 more streams",
         "400,000 messages (6,667/s)",
         "40 gaps",
-        "2 handed over",
+        "1 connected, 2 handed over, 3 lost, 4 snapshots, 1 due",
         "5.0 MB",
         "clock off by -1.2 ms",
         "1 due",
     ):
         assert words in told
+
+
+INVALID: tuple[int, dict[str, str], bytes] = (400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+SOON = {"RLX_CAPTURE_STALL_S": "0.5", "RLX_CAPTURE_SILENCE_S": "1"}
+
+
+def test_a_wrong_symbol_is_told_at_once_and_in_the_summary(
+    market: Trading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOON.items():
+        monkeypatch.setenv(name, value)
+    assert market.exchange
+    # The first answer is the snapshot of the symbol that trades.
+    market.exchange.rest.insert(1, INVALID)
+    said = rlx(
+        *("capture", "run", "--symbols", "BTCUSDT,FOOUSDT", "--streams", "trade,depth", "--duration", "3"),
+        *market.addresses,
+        "--out",
+        tmp_path / "c",
+    )
+    assert said.status == 0, said.err
+    told = 'FOOUSDT is refused: the exchange says "Invalid symbol."'
+    assert told in said.err
+    assert told in said.out
+    assert [note["symbol"] for note in noted(tmp_path / "c", "symbol_refused")] == ["FOOUSDT"]
+
+
+def test_a_capture_of_wrong_symbols_alone_ends_with_status_2(
+    market: Trading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOON.items():
+        monkeypatch.setenv(name, value)
+    assert market.exchange
+    market.exchange.rest[:] = [INVALID]
+    said = rlx(
+        *("capture", "run", "--symbols", "FOOUSDT", "--duration", "20"),
+        *market.addresses,
+        "--out",
+        tmp_path / "c",
+    )
+    assert said.status == 2
+    assert "rlx: binance-spot knows none of the symbols FOOUSDT (said Invalid symbol.)" in said.err
+
+
+def noted(capture: Path, kind: str) -> list[dict[str, object]]:
+    return [note for note in recorded(capture).told(RecordKind.NOTE) if note["kind"] == kind]

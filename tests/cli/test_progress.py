@@ -17,3 +17,9 @@ def test_a_line_comes_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> N
         "60% read, 840 events, 1 of 2 symbols read",
         "100% read, 1,400 events, 2 of 2 symbols read",
     ]
+
+
+def test_a_source_that_grows_is_never_read_beyond_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    moments = iter([0.0, 10.0, 10.0])
+    _PlainLines(lambda: next(moments)).show(Progress("X", "A", 169, 100, 7))
+    assert capsys.readouterr().err.splitlines() == ["100% read, 7 events"]

@@ -73,7 +73,10 @@ def test_stopped_before_the_end_it_says_so(recording: Path) -> None:
         (["--serve", "127.0.0.1:0", "--speed", "-1"], "no speed"),
         (["--serve", "127.0.0.1:0", "--wait-for", "0"], "at least one"),
         (["--serve", "127.0.0.1:0", "--fault", "dropp=1"], "unknown fault"),
-        (["--serve", "127.0.0.1:0", "--faults", "/nowhere.toml"], "can't be read as TOML"),
+        (
+            ["--serve", "127.0.0.1:0", "--faults", "/nowhere.toml"],
+            "can't read the plan of faults (No such file",
+        ),
         (["--serve", "127.0.0.1:0", "--truth", "/nowhere/truth"], "can't be written"),
         (["--serve", "127.0.0.1:0", "--symbols", "ETHUSDT"], "no such symbol"),
         (["--serve", "192.0.2.1:0"], "can't listen"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,7 +35,8 @@ def require_network() -> None:
         import websockets  # noqa: F401
     except ModuleNotFoundError as error:
         raise OptionError(
-            "live capture needs the extra 'capture'", remedy="Run: pip install 'rlx-datapipe[capture]'"
+            "live capture needs the extra 'capture'",
+            remedy="Run: pip install 'rlx-datapipe[capture]' (or: uv run --extra capture rlx ...)",
         ) from error
 
 
@@ -116,8 +118,18 @@ class WebSocketDial:
                 f"HTTP {response.status_code}", retry_after_s(response.headers.get("Retry-After"))
             ) from error
         except (OSError, TimeoutError, WebSocketException, ValueError) as error:
-            raise RefusedError(f"{type(error).__name__}: {error}") from error
+            raise RefusedError(_why(error, url)) from error
         return WebSocketWire(connection, settings)
+
+
+def _why(error: Exception, url: str) -> str:
+    """What stood against a connection; where it broke off at the TLS handshake, what may be the cause."""
+    name, told = type(error).__name__, str(error)
+    is_broken_off = isinstance(error, (ConnectionResetError, ssl.SSLError, EOFError))
+    if url.startswith("wss:") and is_broken_off and "CERTIFICATE" not in told:
+        hint = "if the port speaks no TLS, write ws:// instead of wss://"
+        return f"{name} at the TLS handshake ({hint})"
+    return f"{name}: {told}" if told else name
 
 
 class WebSocketWire:

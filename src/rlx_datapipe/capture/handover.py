@@ -124,7 +124,8 @@ class Feed:
                 break
             except RefusedError as error:
                 self.refused += 1
-                venue.intake.note("refused", address=address.name, reason=error.reason, wait_s=error.wait_s)
+                where = address.url.partition("?")[0]
+                venue.intake.note("refused", address=where, reason=error.reason, wait_s=error.wait_s)
                 if error.wait_s:
                     venue.budget.pause(error.wait_s)
                 wait_s = self._backoff.next_s()

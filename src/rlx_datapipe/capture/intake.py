@@ -96,6 +96,8 @@ class Intake:
         self.notes: Counter[str] = Counter()
         self.gaps: list[dict[str, object]] = []
         self.gaps_total = 0
+        self.first_opened_ns: int | None = None
+        """Steady clock when the first connection stood, in ns; None before."""
 
     def take(self, session: Session, payload: bytes) -> None:
         """Take a message as it came from a connection.
@@ -158,6 +160,8 @@ class Intake:
 
     def opened(self, session: Session, url: str, streams: Sequence[str]) -> None:
         """Tell that a connection stands."""
+        if self.first_opened_ns is None:
+            self.first_opened_ns = self._monotonic_ns()
         self._tell(RecordKind.OPEN, session.number, "!open", {"url": url, "streams": list(streams)})
 
     def closed(self, session: Session, reason: str) -> None:
@@ -182,6 +186,11 @@ class Intake:
         self.notes[kind] += 1
         self._tell(RecordKind.NOTE, 0, "!note", {"kind": kind, **facts})
         self._on_told(kind, facts)
+
+    def has_heard(self, stream: str) -> bool:
+        """Whether any message of this stream has come."""
+        chain = self.chains[stream]
+        return bool(chain.counts.kept or chain.counts.duplicates or chain.held)
 
     def counts(self) -> dict[str, Counts]:
         """What came of the messages of each stream."""

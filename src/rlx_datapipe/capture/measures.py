@@ -81,7 +81,7 @@ class _Symbol:
             volume_per_s=volume * NS_PER_S / duration_ns if duration_ns > 0 else None,
             volatility_bps=_volatility_bps(quotes),
             spread_bps=_spread_bps(quotes),
-            latency={kind: _latency(lag_ns) for kind, lag_ns in lags.items()},
+            latency={kind: latency_of(lag_ns) for kind, lag_ns in lags.items()},
         )
 
     def _parse(self, frames: Frames, kind: str) -> Parsed:
@@ -133,6 +133,7 @@ def _spread_bps(quotes: Int64Array) -> float | None:
     return float(np.average(spread[:-1], weights=held_ns) * 1e4)
 
 
-def _latency(lags_ns: Int64Array) -> Latency:
-    p50, p95, p99 = (float(lag) / NS_PER_MS for lag in np.quantile(lags_ns, SHARES, method="higher"))
+def latency_of(lags_ns: Int64Array) -> Latency:
+    """Count and percentiles: the lags that these shares of all messages do not exceed."""
+    p50, p95, p99 = (float(lag) / NS_PER_MS for lag in np.quantile(lags_ns, SHARES, method="inverted_cdf"))
     return Latency(len(lags_ns), p50, p95, p99)

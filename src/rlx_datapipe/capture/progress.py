@@ -35,7 +35,11 @@ class StreamProgress(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a capture has done so far."""
+    """What a capture has done so far.
+
+    ``refused_symbols`` are those that the venue does not know, each with its words; of ``unheard_symbols``
+    nothing has come.
+    """
 
     seconds: float
     messages: int
@@ -51,6 +55,8 @@ class Progress(msgspec.Struct, frozen=True):
     clock_offset_ms: float | None
     clock_steps: int
     notes: dict[str, int]
+    refused_symbols: dict[str, str] = {}
+    unheard_symbols: list[str] = []
 
     def to_json(self) -> dict[str, Any]:
         """As an object for JSON."""
@@ -115,4 +121,6 @@ def progress_of(
         clock_offset_ms=clock.offset_ms,
         clock_steps=clock.steps,
         notes=dict(intake.notes),
+        refused_symbols=dict(snapshots.unheard.refused),
+        unheard_symbols=snapshots.unheard.unheard(),
     )

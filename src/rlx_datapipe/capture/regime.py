@@ -6,7 +6,6 @@ A fidelity figure of a calm night says little of a crash. So each sealed segment
 from __future__ import annotations
 
 import math
-import tomllib
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.period import parse_time
+from rlx_datapipe.core.told_settings import read_toml
 from rlx_datapipe.store.capture_market import Measures, Regime
 
 TRAILING = 288
@@ -109,10 +109,7 @@ def read_calendar(path: Path) -> tuple[Special, ...]:
     OptionError
         When it can't be read, or a period has no name, no time, or ends before it begins.
     """
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"is no calendar of periods ({error})", file=path) from error
+    told = read_toml(path, "the calendar")
     periods = []
     for number, row in enumerate(told.get("period", []), start=1):
         if not {"name", "from", "to"} <= set(row):

@@ -42,9 +42,11 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     overlap_hold_ms
         How long they wait while two connections overlap, of which one may be slower.
     stall_s, pong_s
-        Silence of a whole connection after which it is pinged, and the longest wait for its pong.
+        Silence of a whole connection after which it is pinged, and the longest wait for its pong. After
+        ``stall_s`` without any message of a symbol the venue is asked whether it knows it.
     silence_s
-        Silence of a whole connection, its pongs notwithstanding, after which another is opened beside it.
+        Silence of a whole connection, its pongs notwithstanding, after which another is opened beside it;
+        and of a symbol from the start, after which that is told.
     lost_s, lost_messages
         A stream is taken for lost when it has been silent for so long while, by its usual share, the others
         on its connection promised so many messages of it.

@@ -10,6 +10,7 @@ from rlx_datapipe.capture.intake import Intake
 from rlx_datapipe.capture.rest import Fetch, Gate, UnansweredError
 from rlx_datapipe.capture.settings import CaptureSettings
 from rlx_datapipe.capture.streams import Plan
+from rlx_datapipe.capture.unheard import Unheard
 from rlx_datapipe.venues.binance_ids import NO_ID, kind_of, snapshot_id
 
 _NS = 1_000_000_000
@@ -34,7 +35,8 @@ class Snapshots:
 
     By the venue's rule a book begins with a snapshot taken after the first update was received: so one is
     asked for only when updates come, and one that is older than the first of them is asked for again (it is
-    kept all the same, with a note). One request at a time; no two of a symbol wait.
+    kept all the same, with a note). One request at a time; no two of a symbol wait. A symbol that the venue
+    refuses is not asked for again.
 
     Parameters
     ----------
@@ -63,14 +65,15 @@ class Snapshots:
         self._wanted: dict[str, _Wanted] = {}
         self._asked_ns: dict[str, int] = {}
         self._is_shut = False
+        self.unheard = Unheard(plan, intake, fetch, gate, clock, settings)
         self.kept = self.stale = self.failed = self.given_up = self.requests = 0
         for stream in self._symbols:
             self.want(stream, "start")
 
     @property
     def waiting(self) -> int:
-        """Snapshots that are wanted and have not come."""
-        return len(self._wanted)
+        """Snapshots that are wanted and have not come; none of a symbol that is refused."""
+        return sum(symbol not in self.unheard.refused for symbol in self._wanted)
 
     def want(self, stream: str, why: Why) -> None:
         """Ask for the book of this depth stream as soon as may be; other streams have none."""
@@ -79,14 +82,20 @@ class Snapshots:
             self._wanted[symbol] = _Wanted(self._clock.monotonic_ns(), why)
 
     async def run(self) -> None:
-        """Ask for what is due, until cancelled."""
+        """Ask for what is due, until cancelled.
+
+        Raises
+        ------
+        OptionError
+            When the venue has refused every symbol, and nothing has come.
+        """
         while True:
             self._want_by_interval()
             symbol = self._next()
-            if symbol is None:
-                await asyncio.sleep(self._settings.tick_ms / 1e3)
-            else:
+            if symbol is not None:
                 await self._ask(symbol)
+            elif not await self.unheard.look():
+                await asyncio.sleep(self._settings.tick_ms / 1e3)
 
     def _want_by_interval(self) -> None:
         if not self._settings.snapshot_every_s:
@@ -107,12 +116,14 @@ class Snapshots:
         ready = [
             (wanted.since_ns, symbol)
             for symbol, wanted in self._wanted.items()
-            if now_ns >= wanted.not_before_ns and self._is_heard(symbol)
+            if now_ns >= wanted.not_before_ns and self._may_ask(symbol)
         ]
         return min(ready)[1] if ready else None
 
-    def _is_heard(self, symbol: str) -> bool:
+    def _may_ask(self, symbol: str) -> bool:
         """Whether updates come that a snapshot could fit, with none before them still waited for."""
+        if symbol in self.unheard.refused:
+            return False
         chain = self._intake.chains[self._streams[symbol]]
         return chain.span_first != NO_ID and not chain.held
 
@@ -124,6 +135,9 @@ class Snapshots:
         except UnansweredError as error:
             self._gate.failed()
             self._again(symbol, wanted, str(error), 0)
+            return
+        if self.unheard.is_refused(symbol, answer):
+            self.failed += 1
             return
         if not self._gate.heed(answer):
             self._again(symbol, wanted, f"HTTP {answer.status}", 0)

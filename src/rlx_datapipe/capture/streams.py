@@ -14,6 +14,7 @@ from rlx_datapipe.venues.binance_ids import kind_of
 URL_CHARACTERS = 4_000
 """An address is no longer than this; what has no room in it is subscribed to by messages."""
 _NAMES_AT_ONCE = 100
+_CHECKED_LEVELS = 5
 _SYMBOL = re.compile(r"[^\W_][\w-]{0,49}")
 _KIND = re.compile(r"depth(@(0|100|250|500|1000)ms)?|trade|aggTrade|bookTicker")
 
@@ -42,9 +43,15 @@ class Plan(NamedTuple):
 
     def snapshot_url(self, symbol: str) -> str:
         """Where the book of a symbol is asked for."""
-        market = self.market
-        asked = f"symbol={quote(symbol, safe='')}&limit={market.depth_limit}"
-        return f"{self.rest_url}{market.depth_path}?{asked}"
+        return self._depth_url(symbol, self.market.depth_limit)
+
+    def check_url(self, symbol: str) -> str:
+        """Where a symbol is asked for only to hear whether the venue knows it, at the least weight."""
+        return self._depth_url(symbol, _CHECKED_LEVELS)
+
+    def _depth_url(self, symbol: str, levels: int) -> str:
+        asked = f"symbol={quote(symbol, safe='')}&limit={levels}"
+        return f"{self.rest_url}{self.market.depth_path}?{asked}"
 
 
 def plan(
@@ -85,8 +92,7 @@ def plan(
         streams = tuple(f"{symbol.lower()}@{kind}" for symbol in named for kind in mine)
         if len(streams) > market.streams_max:
             raise OptionError(
-                "are more streams than one connection may have",
-                streams=len(streams),
+                f"{len(streams):,} streams are more than one connection may have",
                 expected=f"at most {market.streams_max}",
                 remedy="Capture fewer symbols or kinds here, the others into a folder of their own",
             )
@@ -119,7 +125,7 @@ def _symbol(symbol: str) -> str:
     name = symbol.strip()
     # Symbols need not be ASCII; what could end a part of an address or of a stream's name is no symbol.
     if not _SYMBOL.fullmatch(name):
-        raise OptionError("is no symbol", found=ascii(symbol), remedy="Write them like BTCUSDT,ETHUSDT")
+        raise OptionError(f"{symbol!a} is no symbol", remedy="Write them like BTCUSDT,ETHUSDT")
     return name.upper()
 
 
@@ -127,9 +133,8 @@ def _kind(kind: str) -> str:
     name = kind.strip().removeprefix("@")
     name = "depth@100ms" if name == "depth" else name
     if not _KIND.fullmatch(name):
-        raise OptionError(
-            "is no stream that is captured", found=ascii(kind), expected=", ".join(STREAM_KINDS)
-        )
+        expected = ", ".join(STREAM_KINDS)
+        raise OptionError(f"{kind!a} is no stream that is captured", expected=expected)
     return name
 
 
@@ -141,5 +146,5 @@ def _base(url: str, schemes: tuple[str, ...]) -> str:
         is_good = False
     if not is_good or parts.query or parts.fragment or parts.username:
         expected = f"{schemes[0]}://HOST:PORT or {schemes[1]}://HOST"
-        raise OptionError("is no address", found=ascii(url), expected=expected)
+        raise OptionError(f"{url!a} is no address", expected=expected)
     return url.rstrip("/")

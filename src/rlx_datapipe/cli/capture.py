@@ -9,6 +9,7 @@ import click
 _HOMES = {
     "run": "record a live market, byte for byte, until it is stopped",
     "inspect": "what a capture holds: counts, rates, gaps, latency, clock, regimes",
+    "seal": "seal what a capture left open that died, so that it can be read",
     "unseal": "decrypt a capture into files that any zstd reader opens",
     "key": "make a key file, or add a new key to it",
 }

@@ -14,6 +14,7 @@ from rlx_datapipe.cli.capture_view import lag_text
 from rlx_datapipe.cli.summary import console
 from rlx_datapipe.cli.terminal import give, guarded, json_option
 from rlx_datapipe.core.period import time_text
+from rlx_datapipe.store.capture_state import sealing_hint
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _LETTERS = {"high": "h", "normal": "n", "low": "l", "special": "s", "unknown": "·"}
@@ -44,12 +45,15 @@ def _show(report: dict[str, Any]) -> None:
     screen.print(Text(f"{report['venue']}  {', '.join(report['symbols'])}", style="bold"))
     segments = f"{report['segments']:,} segment{'' if report['segments'] == 1 else 's'}"
     screen.print(f"{how}{report['state']}, {segments}", soft_wrap=True)
+    if report["state"] == "left open":
+        screen.print(Text(sealing_hint(Path(report["capture"])), style="yellow"), soft_wrap=True)
     if report["from_ns"] is None:
-        screen.print("nothing is sealed yet")
+        told = f"; {report['unsealed_bytes']:,} bytes are open" if report["unsealed_bytes"] else ""
+        screen.print(f"nothing is sealed yet{told}")
         return
-    hours, rest = divmod(round(report["seconds"]), 3600)
-    lasted = f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
-    screen.print(f"{time_text(report['from_ns'])} to {time_text(report['to_ns'])}, {lasted}", soft_wrap=True)
+    span = f"{time_text(report['from_ns'])} to {time_text(report['to_ns'])}"
+    # Less than the span where the capture did not run for a while.
+    screen.print(f"{span}, recorded {_lasted(report['seconds'])} of it")
     screen.print()
     screen.print(_streams(report["streams"]))
     screen.print()
@@ -63,6 +67,13 @@ def _show(report: dict[str, Any]) -> None:
         )
     if (more := report["gaps_declared"] - _GAPS_SHOWN) > 0:
         screen.print(f"  and {more:,} more; --json has the first hundred")
+
+
+def _lasted(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _streams(streams: Sequence[dict[str, Any]]) -> Table:
@@ -108,13 +119,15 @@ def _show_timeline(width: int, report: dict[str, Any]) -> None:
     rates = _over_time(moments, columns)
     top = max(rates)
     bars = "".join(_BARS[round(rate / top * (len(_BARS) - 1))] if top else " " for rate in rates)
-    screen.print(f"[dim]messages a second, at most {top:,.0f}[/]")
+    screen.print(f"[dim]messages a second, at most {top:,.0f} (a full block)[/]")
     screen.print(f"         {bars}", soft_wrap=True)
     if len(moments) < 2:
         return
     for symbol in report["symbols"]:
         screen.print(f"{symbol[:8]:<8} {_regimes_over_time(moments, symbol, columns)}", soft_wrap=True)
-    screen.print("[dim]         h high, n normal, l low, s special, · not told yet[/]")
+    screen.print(
+        "[dim]         h high, n normal, l low, s special, · too few segments before it[/]"
+    )
 
 
 def _over_time(moments: Sequence[dict[str, Any]], columns: int) -> list[float]:

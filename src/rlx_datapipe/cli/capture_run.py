@@ -107,6 +107,7 @@ def run(
             duration_s=duration,
             on_progress=view.show,
             on_told=view.tell,
+            on_stopping=lambda: view.tell("stopping", {}),
         )
     if as_json:
         give(result)

@@ -8,6 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rlx_datapipe.cli.capture_trouble import (
+    ALWAYS_TOLD,
+    TOLD_KINDS,
+    refused_text,
+    trouble_text,
+    unheard_text,
+)
 from rlx_datapipe.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -22,7 +29,6 @@ _EVERY_S = 10.0
 _ROWS = 24
 _TOLD_AT_ONCE = 20
 """Gaps and troubles told one by one; from then on they are only counted."""
-_TOLD_KINDS = ("gap", "refused", "stall", "breaker", "subscription", "snapshot_failed")
 
 
 class View(Protocol):
@@ -50,12 +56,14 @@ class _PlainLines:
 
     def tell(self, kind: str, facts: dict[str, object]) -> None:
         """Tell of a trouble."""
-        if kind not in _TOLD_KINDS or self._told > _TOLD_AT_ONCE:
+        if kind in ALWAYS_TOLD:
+            say(trouble_text(kind, facts))
+            return
+        if kind not in TOLD_KINDS or self._told > _TOLD_AT_ONCE:
             return
         self._told += 1
         is_last = self._told > _TOLD_AT_ONCE
-        told = " ".join(f"{name}={value}" for name, value in facts.items())
-        say("more are only counted" if is_last else f"{kind}: {told}")
+        say("more are only counted" if is_last else trouble_text(kind, facts))
 
 
 @contextmanager
@@ -89,9 +97,11 @@ def live_view(title: str) -> Iterator[View]:
 
         def tell(self, kind: str, facts: dict[str, object]) -> None:
             """Show the latest trouble below the table."""
-            if kind in _TOLD_KINDS:
-                told = " ".join(f"{name}={value}" for name, value in facts.items())
-                self._trouble = f"{kind}: {told}"
+            if kind in ALWAYS_TOLD:
+                # Above the table, where it stays on the screen.
+                console.print(trouble_text(kind, facts), style="yellow", markup=False, highlight=False)
+            elif kind in TOLD_KINDS:
+                self._trouble = trouble_text(kind, facts)
 
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield _Drawn(live)
@@ -114,7 +124,9 @@ def drawn_table(
     lines: list[RenderableType] = [table]
     if len(progress.streams) > _ROWS:
         lines.append(Text(f"and {len(progress.streams) - _ROWS} more streams", style="dim"))
-    lines.append(Text(_sentence(progress, disk_bytes)))
+    lines += [Text(", ".join(parts)) for parts in _parts(progress, disk_bytes)]
+    for symbol, said in progress.refused_symbols.items():
+        lines.append(Text(refused_text(symbol, said), style="red"))
     if trouble:
         lines.append(Text(trouble, style="yellow", no_wrap=True, overflow="ellipsis"))
     return Group(*lines)
@@ -133,20 +145,27 @@ def _row(one: StreamProgress, rate: float) -> Sequence[str]:
 
 
 def _sentence(progress: Progress, disk_bytes: int) -> str:
+    return ", ".join(part for parts in _parts(progress, disk_bytes) for part in parts)
+
+
+def _parts(progress: Progress, disk_bytes: int) -> tuple[list[str], list[str]]:
+    """What holds for all streams, in two lines that 80 columns have room for: data, and connections."""
     rate = progress.messages / max(progress.seconds, 1e-9)
     links, snapshots = progress.connections, progress.snapshots
-    parts = [
+    data = [
         f"{progress.seconds:,.0f} s",
         f"{progress.messages:,} messages ({rate:,.0f}/s)",
         f"{progress.gaps:,} gaps",
         f"{progress.held:,} held",
+        f"{disk_bytes / 1e6:,.1f} MB",
+    ]
+    parts = [
         f"{links['open']} connected, {links['handovers']} handed over, {links['losses']} lost",
         f"{snapshots['kept']} snapshots" + (f", {snapshots['waiting']} due" if snapshots["waiting"] else ""),
-        f"{disk_bytes / 1e6:,.1f} MB",
     ]
     if progress.clock_offset_ms is not None:
         parts.append(f"clock off by {progress.clock_offset_ms:+,.1f} ms")
-    return ", ".join(parts)
+    return data, parts
 
 
 def show_capture(result: Mapping[str, Any]) -> None:
@@ -178,4 +197,8 @@ def show_capture(result: Mapping[str, Any]) -> None:
     screen.print(f"snapshots    {snapshots}", soft_wrap=True)
     took = f"{result['messages']:,} messages in {result['seconds']:,.1f} s, {result['records']:,} records"
     screen.print(f"{took}, {result['disk_bytes'] / 1e6:,.1f} MB on the disk", soft_wrap=True)
+    for symbol, said in result["refused_symbols"].items():
+        screen.print(Text(refused_text(symbol, said), style="yellow"), soft_wrap=True)
+    for symbol in result["unheard_symbols"]:
+        screen.print(Text(unheard_text(symbol), style="yellow"), soft_wrap=True)
     screen.print(f"capture      {result['capture']}", markup=False, soft_wrap=True)

@@ -32,7 +32,8 @@ class _PlainLines:
         if self._clock() - self._told_at < _EVERY_S:
             return
         self._told_at = self._clock()
-        total = sum(chain.bytes_total for chain in self._chains.values())
+        # Of a capture that is followed more is read than there was at first.
+        total = sum(max(chain.bytes_total, chain.bytes_done) for chain in self._chains.values())
         done = sum(chain.bytes_done for chain in self._chains.values())
         events = sum(chain.events for chain in self._chains.values())
         ended = sum(chain.bytes_done >= chain.bytes_total for chain in self._chains.values())
@@ -89,6 +90,8 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
         bar.update(
             task,
             description=name + lives,
+            # What is followed grows.
+            total=progress.bytes_total,
             completed=progress.bytes_done,
             events=progress.events,
             rate=progress.events / elapsed,

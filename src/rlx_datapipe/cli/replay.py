@@ -108,7 +108,7 @@ def replay(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "websockets":
             raise
-        remedy = "Install it: pip install 'rlx-datapipe[capture]'"
+        remedy = "Install it: pip install 'rlx-datapipe[capture]' (or: uv run --extra capture rlx ...)"
         raise OptionError("rlx replay needs the package websockets", remedy=remedy) from error
     tell_of_compilation()
     if market is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.told_settings import read_toml, told_problem
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 _NEAR = 0.8
@@ -48,10 +48,7 @@ def layered(
     """
     merged: dict[str, Any] = {}
     if file is not None:
-        try:
-            merged.update(tomllib.loads(file.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise OptionError(f"can't read the settings ({error})", file=file) from error
+        merged.update(read_toml(file, "the settings"))
     names = sorted(field.name for field in msgspec.structs.fields(kind))
     variables = {f"{prefix}{name.upper()}": name for name in names}
     _refuse_slips(environment, variables, prefix, foreign, is_ours=is_ours)
@@ -60,7 +57,9 @@ def layered(
     try:
         return msgspec.convert(merged, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise OptionError(f"bad setting: {error}", remedy=f"Known settings: {', '.join(names)}") from error
+        raise OptionError(
+            f"bad setting: {told_problem(error)}", remedy=f"Known settings: {', '.join(names)}"
+        ) from error
 
 
 def _refuse_slips(
@@ -91,8 +90,7 @@ def _from_environment(
         try:
             msgspec.convert({name: found[name]}, kind, strict=False)
         except msgspec.ValidationError as error:
-            problem = str(error).partition(" - at `$.")[0]
             raise OptionError(
-                f"bad setting {name}: {problem}", variable=variable, found=found[name]
+                f"bad setting: {told_problem(error)}", variable=variable, found=found[name]
             ) from error
     return found

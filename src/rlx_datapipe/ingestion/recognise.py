@@ -14,6 +14,7 @@ from rlx_datapipe.ingestion.lines import head_frames
 from rlx_datapipe.ingestion.mixed import Taken, share_out
 from rlx_datapipe.ingestion.segments import sealed_segments
 from rlx_datapipe.store.capture_manifest import CaptureHead, read_head
+from rlx_datapipe.store.capture_state import capture_state, sealing_hint
 from rlx_datapipe.venues import binance
 
 HEAD_FRAMES = 20_000
@@ -118,7 +119,9 @@ def look_into(folder: Path, settings: Settings, key_file: Path | None) -> list[S
         raise SourceError(
             "holds no sealed segment yet",
             file=folder,
-            remedy="Wait for the first one, or let --follow wait for it",
+            remedy=sealing_hint(folder)
+            if capture_state(folder) == "left open"
+            else "Wait for the first one, or let --follow wait for it",
         )
     probes, first = _probes(paths, head, settings, key_file)
     if not probes:

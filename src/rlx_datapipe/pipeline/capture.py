@@ -45,11 +45,13 @@ def capture(
     duration_s: float | None = None,
     on_progress: OnProgress = lambda progress, disk_bytes: None,
     on_told: Callable[[str, dict[str, object]], None] = lambda kind, facts: None,
+    on_stopping: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Capture a market into a folder until a signal or the end of the time; what it came to, for JSON.
 
     A folder with the same capture is gone on with; what was missed since then is a declared gap. SIGINT or
-    SIGTERM ends it cleanly, a second one at once: what was recorded stands all the same.
+    SIGTERM ends it cleanly (``on_stopping`` is called when it comes, for sealing may take a while), a second
+    one at once: what was recorded stands all the same.
 
     Raises
     ------
@@ -75,11 +77,17 @@ def capture(
     limits = limits or RecorderLimits(**rotation)
     recorder = SegmentRecorder(out, head, keys=keys, limits=limits, calendar=calendar)
     live = LiveCapture(plan, recorder, settings, resumed=recorder.last_ids, on_told=on_told)
-    stopped_by = asyncio.run(_run(live, out, duration_s, on_progress))
+    stopped_by = asyncio.run(_run(live, out, duration_s, on_progress, on_stopping))
     return _summary(plan, out, live.progress(), stopped_by, recorder)
 
 
-async def _run(live: LiveCapture, out: Path, duration_s: float | None, on_progress: OnProgress) -> str:
+async def _run(
+    live: LiveCapture,
+    out: Path,
+    duration_s: float | None,
+    on_progress: OnProgress,
+    on_stopping: Callable[[], None],
+) -> str:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -87,6 +95,7 @@ async def _run(live: LiveCapture, out: Path, duration_s: float | None, on_progre
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        on_stopping()
 
     heeded = (signal.SIGINT, signal.SIGTERM)
     for each in heeded:

@@ -12,7 +12,7 @@ import numpy as np
 from rlx_datapipe.store.capture_files import CaptureFolder
 from rlx_datapipe.store.capture_manifest import LOG, CaptureHead, Entry
 from rlx_datapipe.store.capture_market import Latency
-from rlx_datapipe.store.files import was_let_go
+from rlx_datapipe.store.capture_state import capture_state
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.segment import list_segments
 
@@ -25,10 +25,11 @@ def report_capture(folder: Path) -> dict[str, Any]:
 
     Returns
     -------
-    A dictionary for JSON: ``state`` (``finished``; ``being written``, which a capture that was killed is
-    until it is started again), ``from_ns`` and ``to_ns`` (wall clock), ``records`` by kind, ``streams`` with
-    counts, rates, ids, gaps and latency, the first ``gaps`` one by one, ``clock_offset_ms``, ``regimes``
-    (segments of each, by symbol), ``timeline`` (each segment), ``disk_bytes``, ``unsealed_bytes``.
+    A dictionary for JSON: ``state`` (``finished``; ``being written``; ``left open``, which a capture that was
+    killed is until it is started again, or sealed), ``from_ns`` and ``to_ns`` (wall clock), ``records`` by
+    kind, ``streams`` with counts, rates, ids, gaps and latency, the first ``gaps`` one by one,
+    ``clock_offset_ms``, ``regimes`` (segments of each, by symbol), ``timeline`` (each segment),
+    ``disk_bytes``, ``unsealed_bytes``.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def report_capture(folder: Path) -> dict[str, Any]:
         "venue": capture.head.venue,
         "symbols": list(capture.head.symbols),
         "is_encrypted": capture.head.key_id is not None,
-        "state": "finished" if was_let_go(folder) and not log else "being written",
+        "state": capture_state(folder),
         "from_ns": entries[0].first_wall_ns if entries else None,
         "to_ns": entries[-1].last_wall_ns if entries else None,
         "seconds": round(seconds, 3),

@@ -24,6 +24,7 @@ from rlx_datapipe.pipeline.stopping import require_handles, resumable
 from rlx_datapipe.pipeline.strategy import narrowed
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.capture_manifest import is_capture
+from rlx_datapipe.store.capture_state import capture_state, sealing_hint
 from rlx_datapipe.store.digest import combine
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import readable
@@ -124,6 +125,10 @@ def _find(
     **how: Any,
 ) -> list[Source]:
     given = [Path(sources)] if isinstance(sources, str | Path) else [Path(source) for source in sources]
+    for path in given:
+        if is_capture(path) and capture_state(path) == "left open":
+            what = "is waited for until it is started again" if follow else "is not sealed to its end"
+            on_notice(f"{readable(str(path))}: the capture {what}. {sealing_hint(path)}")
     if follow:
         _wait_for_capture(given, settings, key_file, on_notice)
     found = find_sources(

@@ -195,7 +195,8 @@ class SymbolWorker:
             was_asked = self._is_stopping and isinstance(self.outcome, StoppedError)
             state = "stopped" if was_asked else "failed"
         names = self.source.instrument.exchange, self.symbol
-        went, total = self._went, self.source.bytes_total
+        went = self._went
+        total = max(self.source.bytes_total, went.bytes_done)
         told = Progress(*names, went.bytes_done, total, went.events, went.epochs, self.restarts, state)
         self._on_progress(told)
 

@@ -114,7 +114,15 @@ def _gather(source: Source, chain: ChainManifest, settings: Settings) -> Golden:
     digests = {file.sha256 for file in chain.files}
     return gather_golden(
         (parsed for parsed, _ in parsed_batches(scaled, settings)),
-        ", ".join(path.name for path in source.files),
+        _told_as(source),
         rule=source.rule,
         is_source={hash_file(path).sha256 for path in source.files} == digests,
     )
+
+
+def _told_as(source: Source) -> str:
+    """Names of the files; of a capture folder, whose segments are many and long of name, its own."""
+    if source.capture is None:
+        return ", ".join(path.name for path in source.files)
+    count = len(source.files)
+    return f"capture {source.capture.name}, {count:,} segment{'' if count == 1 else 's'}"

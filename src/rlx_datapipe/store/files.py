@@ -145,6 +145,17 @@ def was_let_go(folder: Path, name: str = ".lock") -> bool:
     return not _holder(folder / name)
 
 
+def is_held(folder: Path, name: str = ".lock") -> bool:
+    """Whether a living process holds a folder; looks at the lock itself, which goes with the process."""
+    try:
+        file = (folder / name).open("rb")
+    except OSError:
+        return False
+    with file:
+        # Held for this moment only, and only where nobody let it go: so hardly one who starts is hindered.
+        return not was_let_go(folder, name) and not _try_lock(file.fileno(), fcntl.LOCK_SH)
+
+
 def _tell_holder(handle: int, told: str) -> None:
     # For people only: a disk too full for it must not stop a run, and what a dead process left blocks nobody.
     with suppress(OSError):
@@ -160,9 +171,9 @@ def _holder(path: Path) -> dict[str, str]:
     return {}
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

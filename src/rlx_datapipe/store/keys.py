@@ -219,5 +219,6 @@ def require_cryptography() -> None:
         import cryptography  # noqa: F401
     except ModuleNotFoundError as error:
         raise OptionError(
-            "encryption needs the extra 'capture'", remedy="Run: pip install 'rlx-datapipe[capture]'"
+            "encryption needs the extra 'capture'",
+            remedy="Run: pip install 'rlx-datapipe[capture]' (or: uv run --extra capture rlx ...)",
         ) from error

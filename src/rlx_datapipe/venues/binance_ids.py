@@ -118,6 +118,24 @@ def snapshot_id(body: bytes) -> int:
     return found.last_id if 0 <= found.last_id <= _INT64_MAX else NO_ID
 
 
+def refused_symbol(body: bytes) -> str | None:
+    """What the venue says, where an error object of its REST side names a bad symbol; None if it does not.
+
+    Code -1121 is "Invalid symbol."; -1100 is told of any parameter, and names it.
+    """
+    try:
+        found = msgspec.json.decode(body, type=_Refusal)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    is_symbol = found.code == -1121 or (found.code == -1100 and "'symbol'" in found.said)
+    return found.said[:200] if is_symbol else None
+
+
+class _Refusal(msgspec.Struct):
+    code: int
+    said: str = msgspec.field(name="msg")
+
+
 class _Snapshot(msgspec.Struct):
     last_id: int = msgspec.field(name="lastUpdateId")
     bids: list[tuple[str, str]]

@@ -267,7 +267,12 @@ def test_a_plan_is_read_from_toml_and_options_over_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("dorp=1", "unknown fault"), ("drop", "name=number"), ("drop=2", "no plan"), ("cut=-1", "no plan")],
+    [
+        ("dorp=1", "unknown fault"),
+        ("drop", "name=number"),
+        ("drop=2", "drop.rate: expected a number of at most 1"),
+        ("cut=-1", "cut.after_s: expected a number above 0"),
+    ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_with_a_sentence(text: str, found: str) -> None:
     with pytest.raises(OptionError, match=found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.told_settings import read_toml, told_problem
 
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Ordinals = tuple[Annotated[int, msgspec.Meta(ge=0)], ...]
@@ -150,10 +150,7 @@ def read_plan(file: Path | None, given: Iterable[str] = (), seed: int | None = N
     """
     found: dict[str, Any] = {}
     if file is not None:
-        try:
-            found = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise OptionError(f"can't be read as TOML ({error})", file=file) from error
+        found = read_toml(file, "the plan of faults")
     for text in given:
         name, _, value = text.partition("=")
         name = name.strip().replace("-", "_")
@@ -174,4 +171,4 @@ def read_plan(file: Path | None, given: Iterable[str] = (), seed: int | None = N
         return msgspec.convert(found, FaultPlan)
     except msgspec.ValidationError as error:
         facts: dict[str, Any] = {"file": file} if file else {}
-        raise OptionError(f"no plan of faults: {error}", **facts) from error
+        raise OptionError(f"bad plan of faults: {told_problem(error)}", **facts) from error

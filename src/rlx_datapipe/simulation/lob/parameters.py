@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.told_settings import read_toml, told_problem
 from rlx_datapipe.simulation.config import HALF_MINUTE_BEFORE_MIDNIGHT_NS, NS_PER_S, MarketConfig
 from rlx_datapipe.simulation.lob.episode_kinds import Episode, Planting
 
@@ -247,11 +247,7 @@ def load_parameters(file: Path) -> MarketParameters:
     OptionError
         For a file that can't be read, an unknown key, or a value that is out of bounds.
     """
-    try:
-        told = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise OptionError(f"can't read the market ({error})", file=file) from error
-    return to_parameters(told, file)
+    return to_parameters(read_toml(file, "the market"), file)
 
 
 def to_parameters(told: dict[str, Any], file: Path | None = None) -> MarketParameters:
@@ -260,4 +256,7 @@ def to_parameters(told: dict[str, Any], file: Path | None = None) -> MarketParam
         return msgspec.convert(told, MarketParameters)
     except msgspec.ValidationError as error:
         facts = {} if file is None else {"file": file}
-        raise OptionError(f"bad market: {error}", remedy="docs/market.md tells every key", **facts) from error
+        problem = told_problem(error)
+        raise OptionError(
+            f"bad market: {problem}", remedy="docs/market.md tells every key", **facts
+        ) from error
