@@ -12,7 +12,12 @@ import pytest
 from rlx_datapipe.pipeline.demo import demo
 
 DOCS = Path(__file__).parent.parent / "docs"
-PROGRAMS = re.findall(r"```python\n(.*?)```", (DOCS / "recipes.md").read_text("utf-8"), re.DOTALL)
+PAGES = ("recipes.md", "assess.md")
+PROGRAMS = [
+    program
+    for page in PAGES
+    for program in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+]
 
 
 @pytest.fixture(scope="module")

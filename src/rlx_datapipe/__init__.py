@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rlx_datapipe.core.errors import DatapipeError
     from rlx_datapipe.core.event import Flag
     from rlx_datapipe.core.instrument import Instrument
+    from rlx_datapipe.pipeline.assess import assess
     from rlx_datapipe.pipeline.book import book_at
     from rlx_datapipe.pipeline.reconstruct import reconstruct
     from rlx_datapipe.pipeline.validate import validate
@@ -23,6 +24,7 @@ __all__ = [
     "Instrument",
     "Settings",
     "__version__",
+    "assess",
     "book_at",
     "open_dataset",
     "reconstruct",
@@ -34,6 +36,7 @@ _HOMES = {
     "Flag": "core.event",
     "Instrument": "core.instrument",
     "Settings": "core.config",
+    "assess": "pipeline.assess",
     "book_at": "pipeline.book",
     "open_dataset": "store.dataset",
     "reconstruct": "pipeline.reconstruct",

@@ -7,12 +7,14 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.capture.scripted import BEGIN_NS, SMALL, recorder
 
 from rlx_datapipe.capture.arrival import NO_ID, Arrival
 from rlx_datapipe.capture.limits import RecorderLimits
+from rlx_datapipe.core.errors import OutputError
 from rlx_datapipe.store.capture_files import CaptureFolder
 from rlx_datapipe.store.capture_manifest import Entry, StreamTally
 from rlx_datapipe.store.frames import RecordKind
@@ -108,3 +110,10 @@ def test_the_last_ids_are_the_highest_until_the_venue_counts_anew(tmp_path: Path
     ]
     assert set(last) <= {7, 20, None, 3}
     assert (last[-1], 20 in last) == (3, True)
+
+
+def test_a_folder_with_anything_else_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(OutputError, match=r"is there already and no capture \(found thesis.tex\)"):
+        recorder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

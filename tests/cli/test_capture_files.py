@@ -11,6 +11,7 @@ import zstandard
 from tests.capture.scripted import lines, record_all, recorder, trade
 from tests.cli.door import rlx, rlx_process
 
+from rlx_datapipe.capture.arrival import Arrival
 from rlx_datapipe.store.keys import add_key, read_key_file
 
 
@@ -46,7 +47,8 @@ def test_unsealed_lines_are_the_same_to_the_byte(sealed: Path, key_file: Path, t
     out = tmp_path / "plain"
     result = rlx("capture", "unseal", sealed, "--out", out, "--key-file", key_file, "--json").json()
     content = [
-        zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read() for path in sorted(out.iterdir())
+        zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+        for path in sorted((out / "segments").iterdir())
     ]
     assert [json.loads(line) for part in content for line in part.splitlines()] == lines(
         sealed, read_key_file(key_file)
@@ -56,6 +58,17 @@ def test_unsealed_lines_are_the_same_to_the_byte(sealed: Path, key_file: Path, t
     again = rlx("capture", "unseal", sealed, "--out", out, "--key-file", key_file)
     assert (again.status, again.out) == (0, "")
     assert again.err == f"{len(content)} segments with 25 records are in {out}\n"
+
+
+def test_every_reader_takes_the_keys(readable: Path, key_file: Path, tmp_path: Path) -> None:
+    """A dataset's golden capture, and what is looked into, may be encrypted."""
+    keys, out = ("--key-file", key_file), tmp_path / "dataset"
+    rlx("reconstruct", readable, "--out", out, *keys, "--workers", "0")
+    assert rlx("inspect", readable, *keys, "--json").json()["chains"][0]["events"] == 25
+    judged = rlx("validate", out, "--golden", readable, *keys, "--json").json()
+    assert judged["events"] == 25
+    for refused in (("inspect", readable), ("validate", out, "--golden", readable)):
+        assert "Give its key by --key-file" in rlx(*refused).sentence()
 
 
 def test_what_is_not_sealed_yet_is_told(sealed: Path, key_file: Path, tmp_path: Path) -> None:
@@ -76,7 +89,7 @@ def test_keys_come_by_a_descriptor(sealed: Path, key_file: Path, tmp_path: Path)
         "capture", "unseal", sealed, "--out", out, "--key-fd", str(reading), pass_fds=[reading]
     )
     os.close(reading)
-    assert (said.status, len(list(out.iterdir())) > 1) == (0, True), said.err
+    assert (said.status, len(list((out / "segments").iterdir())) > 1) == (0, True), said.err
 
 
 def test_each_refusal_is_one_sentence(sealed: Path, key_file: Path, tmp_path: Path) -> None:
@@ -113,4 +126,38 @@ def test_a_damaged_segment_gets_no_name(sealed: Path, key_file: Path, tmp_path: 
     said = rlx("capture", "unseal", sealed, "--out", out, "--key-file", key_file)
     assert said.status == 2
     assert "is damaged: it is not the file of the manifest" in said.sentence()
-    assert [each.name for each in out.iterdir()] == [path.name for path in sorted(out.iterdir())][:1]
+    whole = [each.name.removesuffix(".sealed") for each in sorted((sealed / "segments").iterdir())]
+    assert [each.name for each in (out / "segments").iterdir()] == whole[:1]
+    assert len(list((out / "manifest").iterdir())) == 1
+
+
+def whole_trade(number: int) -> Arrival:
+    told = trade(number)
+    time_ms = told.wall_ns // 1_000_000
+    payload = (
+        b'{"stream":"btcusdt@trade","data":{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,'
+        b'"p":"61234.10","q":"0.5","T":%d,"m":true,"M":true}}' % (time_ms, number, time_ms)
+    )
+    return told._replace(payload=payload)
+
+
+@pytest.fixture
+def readable(tmp_path: Path, key_file: Path) -> Path:
+    into = recorder(tmp_path / "readable", read_key_file(key_file))
+    for _ in record_all(into, [whole_trade(number) for number in range(25)]):
+        pass
+    into.close()
+    return tmp_path / "readable"
+
+
+def test_what_was_unsealed_is_the_same_capture(readable: Path, key_file: Path, tmp_path: Path) -> None:
+    """Its own records too: a segment may hold nothing else, when the exchange was away."""
+    sealed, out = readable, tmp_path / "plain"
+    rlx("capture", "unseal", sealed, "--out", out, "--key-file", key_file)
+    told = [
+        rlx("reconstruct", folder, "--out", tmp_path / name, *keys, "--json", "--workers", "0").json()
+        for name, folder, keys in (("a", sealed, ("--key-file", key_file)), ("b", out, ()))
+    ]
+    assert told[0]["digest"] == told[1]["digest"]
+    assert lines(out) == lines(sealed, read_key_file(key_file))
+    assert rlx("capture", "inspect", out, "--json").status == 0

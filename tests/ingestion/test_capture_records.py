@@ -70,6 +70,25 @@ def test_what_is_no_message_is_rejected_with_its_bytes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "is_granted"),
+    [
+        (b'{"result":null,"id":1}', True),
+        (b'{"id": 7, "result": null}', True),
+        (b'{"result":null,"id":1,"x":2}', False),
+        (b'{"error":{"code":2,"msg":"Invalid request"},"id":1}', False),
+        (b'{"result":["btcusdt@trade"],"id":1}', False),
+    ],
+)
+def test_a_request_that_was_granted_is_no_message_that_could_not_be_read(
+    raw: bytes, is_granted: bool
+) -> None:
+    rest, said = taken(b'{"stream":"!raw","data":"' + base64.b64encode(raw) + b'"}', TRADE)
+    assert rest == [TRADE]
+    assert [reject.raw for reject in said.rejects] == [raw] * (not is_granted)
+    assert said.counts == ({"capture:answer": 1} if is_granted else {})
+
+
+@pytest.mark.parametrize(
     "payload",
     [
         b'{"stream":"!ticker@arr","data":[]}',

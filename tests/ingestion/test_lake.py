@@ -18,7 +18,8 @@ from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
 from rlx_datapipe.core.feed import Reject
 from rlx_datapipe.core.instrument import Instrument
-from rlx_datapipe.ingestion import lake, lake_open
+from rlx_datapipe.ingestion import lake
+from rlx_datapipe.venues import crypto_lake_open
 from rlx_datapipe.venues.crypto_lake import SCHEMAS, archive_path
 
 DAY = dt.date(2022, 10, 1)
@@ -400,7 +401,7 @@ def test_wrong_columns_are_told(tmp_path: Path) -> None:
 
 def test_an_absurd_footer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, deltas([(7, True, 1.0, 1.0)] * 50), "book_delta_v2")
-    monkeypatch.setattr(lake_open, "_MOST_CELLS", 299)
+    monkeypatch.setattr(crypto_lake_open, "_MOST_CELLS", 299)
     with pytest.raises(SourceError, match="can't be true"):
         lake.find_lake_files([path])
 

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from rlx_datapipe.core.feed import Parsed
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.ingestion import lake_rows
-from rlx_datapipe.ingestion.lake_open import open_lake, read_batches
 from rlx_datapipe.ingestion.lake_rows import group_starts, last_group_start, rows_to_parsed
-from rlx_datapipe.ingestion.lake_sound import EARLIEST_NS, LATEST_NS
-from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVELS, SCHEMAS, TRADES
+from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, EARLIEST_NS, LATEST_NS, LEVELS, SCHEMAS, TRADES
+from rlx_datapipe.venues.crypto_lake_open import open_lake, read_batches
 
 INSTRUMENT = Instrument(
     exchange="BINANCE", symbol="BTC-USDT", price_decimals=2, quantity_decimals=5, price_step=1

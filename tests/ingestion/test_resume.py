@@ -25,7 +25,7 @@ from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.state import State, Value
-from rlx_datapipe.ingestion import archives, lake, lake_open, lines, recordings
+from rlx_datapipe.ingestion import archives, lake, lines, recordings
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.order import OrderBuffer
 from rlx_datapipe.ingestion.placement import SnapshotPlacer
@@ -35,6 +35,7 @@ from rlx_datapipe.simulation import faults
 from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.market import simulate
+from rlx_datapipe.venues import crypto_lake_open
 from rlx_datapipe.venues.crypto_lake import SCHEMAS
 
 Fault = Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -334,13 +335,13 @@ def test_rows_of_the_archive_go_on_behind_any_batch(
 def test_row_groups_that_were_read_are_not_read_again(tmp_path: Path) -> None:
     source = archive(tmp_path, 10)
     file = lake.find_lake_files([tmp_path])[0]
-    parquet, layout = lake_open.open_lake(file.path)
+    parquet, layout = crypto_lake_open.open_lake(file.path)
     with parquet:
-        assert lake_open._group_of(parquet.metadata, 0) == (0, 0)
-        assert lake_open._group_of(parquet.metadata, 25) == (2, 20)
-        assert lake_open._group_of(parquet.metadata, 30) == (3, 30)
+        assert crypto_lake_open._group_of(parquet.metadata, 0) == (0, 0)
+        assert crypto_lake_open._group_of(parquet.metadata, 25) == (2, 20)
+        assert crypto_lake_open._group_of(parquet.metadata, 30) == (3, 30)
         groups = parquet.metadata.num_row_groups
-        assert lake_open._group_of(parquet.metadata, file.rows) == (groups, file.rows)
+        assert crypto_lake_open._group_of(parquet.metadata, file.rows) == (groups, file.rows)
     spoilt = bytearray(file.path.read_bytes())
     spoilt[4:60] = b"\0" * 56
     file.path.write_bytes(spoilt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from tests.ingestion.tardis_market import BOOK, HEADERS, L2, QUOTES, TRADES, Tape
 
 from rlx_datapipe.core.config import Settings
+from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.event import Flag
 from rlx_datapipe.pipeline.inspect import inspect
 from rlx_datapipe.pipeline.reconstruct import reconstruct
@@ -135,3 +138,71 @@ def test_inspection_tells_what_the_files_hold(tmp_path: Path) -> None:
         BOOK: len(tape.rows[BOOK]), "deltas": 250, QUOTES: len(tape.rows[QUOTES]), "snapshots": 2,
         TRADES: len(tape.rows[TRADES]),
     }  # fmt: skip
+
+
+# ── without deltas ──
+
+
+def test_without_deltas_the_book_after_each_snapshot_is_its_row(tmp_path: Path) -> None:
+    """An own reading: the cells of `book_snapshot` against the inferred deltas, by dictionaries."""
+    tape = market()
+    summary = reconstruct(tape.write(tmp_path / "in", [BOOK, TRADES]), tmp_path / "out")
+    [chain] = summary["chains"]
+    assert chain["strategy"] == "snapshot"
+    assert chain["quality"]["snapshot_met"] == len(tape.rows[BOOK]) - 1
+    assert (chain["drift"]["samples"], chain["quarantined"]) == (0, 0)
+    books: dict[str, dict[Decimal, Decimal]] = {"bid": {}, "ask": {}}
+    after: dict[int, list[list[tuple[Decimal, Decimal]]]] = defaultdict(list)
+    events = open_dataset(tmp_path / "out").events.collect().iter_rows(named=True)
+    for row in events:
+        if row["event_type"] == "TRADE":
+            continue
+        books[row["side"]].pop(row["price"], None)
+        if row["quantity"]:
+            books[row["side"]][row["price"]] = row["quantity"]
+        if row["update_id"] is not None and row["flags"] & Flag.GROUP_END:
+            after[row["update_id"]] = [
+                sorted(held.items(), reverse=name == "bid")[:5] for name, held in books.items()
+            ]
+    met = 0
+    for line in tape.rows[BOOK]:
+        cells = line.split(",")
+        levels = [tuple(map(Decimal, cells[at : at + 2])) for at in range(4, len(cells), 2) if cells[at]]
+        if (found := after.get(int(cells[3]) * 1_000)) is not None:
+            # Level by level, asks first.
+            assert [level for pair in zip(found[1], found[0], strict=True) for level in pair] == levels
+            met += 1
+    assert met > 60
+
+
+def test_trades_without_ids_take_each_for_itself(tmp_path: Path) -> None:
+    """Two that are alike are two: no id says that they are one."""
+    told = []
+    for name, identity in (("numbered", None), ("nameless", "")):
+        tape = market()
+        cells = [line.split(",") for line in tape.rows[TRADES]]
+        if identity is not None:
+            tape.rows[TRADES] = [",".join((*row[:4], identity, *row[5:])) for row in cells]
+        [chain] = reconstruct(tape.write(tmp_path / name, [BOOK, TRADES]), tmp_path / f"{name}_out")["chains"]
+        told.append((chain["events_by_type"], chain["quality"]["inferred"], chain["duplicates"]))
+    assert told[0] == told[1]
+
+
+def test_deltas_of_tardis_that_are_there_are_not_read_by_it(tmp_path: Path) -> None:
+    alone = reconstruct(market().write(tmp_path / "few", [BOOK, TRADES, QUOTES]), tmp_path / "few_out")
+    beside = reconstruct(
+        market().write(tmp_path / "all"), tmp_path / "all_out", Settings(strategy="snapshot", batch_rows=5)
+    )
+    assert beside["digest"] == alone["digest"]
+
+
+def test_deltas_of_tardis_start_from_their_own_snapshots(tmp_path: Path) -> None:
+    folder = market().write(tmp_path / "in", [L2, TRADES])
+    [chain] = reconstruct(folder, tmp_path / "out")["chains"]
+    assert chain["strategy"] == "full"
+    with pytest.raises(SourceError, match=r"has no deltas.*found book_snapshot_5, trades.*snapshot suits it"):
+        reconstruct(
+            market().write(tmp_path / "few", [BOOK, TRADES]),
+            tmp_path / "refused",
+            Settings(strategy="full"),
+        )

@@ -171,6 +171,10 @@ class Market:
     def send_snapshot(self) -> None:
         self.tell(self.snapshot())
 
+    def send_view(self) -> None:
+        """The best levels alone, flagged as cut there."""
+        self.tell(self.snapshot(limit=self.random.choice((1, 3, 7)), flags=int(Flag.REVEALED)))
+
     def send_wrong_snapshot(self) -> None:
         exact, held = self.snapshot(), self.sides
         self.sides = (dict(held[0]), dict(held[1]))
@@ -220,6 +224,7 @@ OPS = (
     *("trade",) * 2,
     *("send_snapshot",) * 3,
     *("send_snapshot_ahead",) * 3,
+    "send_view",
     "send_wrong_snapshot",
     "send_stale_snapshot",
     "send_empty_snapshot",

@@ -37,7 +37,7 @@ FAULTS: dict[str, Fault] = {
     "delayed snapshot": partial(faults.delay_snapshot, n=60),
     "garbage": lambda given: faults.insert_garbage(faults.insert_garbage(given, 3), 90, b"\xff{}"),
 }
-CADENCES = {
+CADENCES: dict[str, Any] = {
     "books_every_ms": 100,
     "books_levels": 5,
     "keyframe_events": 20,

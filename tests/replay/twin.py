@@ -32,9 +32,10 @@ class Stated:
         for side, price, quantity in message.levels:
             self.sides[side][price] = quantity
         bids, asks = self.sides
-        self.low = min(bids) if len(bids) in CUTS else 0
-        self.high = max(asks) if len(asks) in CUTS else NO_LIMIT
-        self.cut = tuple(len(side) in CUTS for side in self.sides)
+        self.is_view = bool(message.flags & Flag.REVEALED)
+        self.cut = tuple(len(side) in CUTS or (self.is_view and bool(side)) for side in self.sides)
+        self.low = min(bids) if self.cut[0] else 0
+        self.high = max(asks) if self.cut[1] else NO_LIMIT
 
     def knows(self, side: int, price: int) -> bool:
         return price >= self.low if side == Side.BID else price <= self.high
@@ -229,6 +230,8 @@ class Twin:
             if stated.update_id < self.update_id:
                 self.counts["stale_check"] += 1
                 return
+            if stated.is_view:
+                self.known = (max(self.known[0], stated.low), min(self.known[1], stated.high))
             if self.is_equal(stated):
                 self.counts["check"] += 1
                 self.widen(stated)

@@ -1,4 +1,4 @@
-"""`rlx capture unseal`: decrypt a capture into files that any zstd reader opens."""
+"""`rlx capture unseal`: decrypt a capture: the same one in plain form, whose files any zstd reader opens."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rlx_datapipe.cli.terminal import give, guarded, json_option, say
 
 @click.command()
 @click.argument("capture", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the plain segments.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the plain capture.")
 @click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False), help="Keys are in this file.")
 @click.option("--key-fd", type=click.IntRange(0), help="Keys come from this open descriptor.")
 @json_option
 @guarded
 def unseal(capture: Path, out: Path, key_file: Path | None, key_fd: int | None, as_json: bool) -> None:
-    """Write the sealed segments of CAPTURE to --out, decrypted: one .jsonl.zst file each.
+    """Write CAPTURE to --out, decrypted: a capture as well, its segments one .jsonl.zst file each.
 
     Every file is held to the digests of the manifest before it gets its name. What the capture itself has not
     sealed yet is left out, and told.

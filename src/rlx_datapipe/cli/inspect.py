@@ -9,17 +9,28 @@ from typing import Any
 import click
 
 from rlx_datapipe.cli.progress import progress_bar
-from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say, settings_from
+from rlx_datapipe.cli.terminal import (
+    config_option,
+    give,
+    guarded,
+    json_option,
+    key_option,
+    say,
+    settings_from,
+)
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_STOPPED, EXIT_VERDICT_FAILED
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="DATASET|SOURCE...")
 @click.option("--deep", is_flag=True, help="First verify every commit and file of the dataset.")
+@key_option
 @config_option
 @json_option
 @guarded
-def inspect(paths: tuple[str, ...], deep: bool, config: Path | None, as_json: bool) -> None:
+def inspect(
+    paths: tuple[str, ...], deep: bool, key_file: Path | None, config: Path | None, as_json: bool
+) -> None:
     """Show counts, time range, quality and digest of a dataset or of recordings.
 
     With --deep the exit status is 1 if any file or commit is not what was committed. It is 3 for a dataset
@@ -28,7 +39,14 @@ def inspect(paths: tuple[str, ...], deep: bool, config: Path | None, as_json: bo
     from rlx_datapipe.pipeline.inspect import inspect as run
 
     with progress_bar() as on_progress:
-        result = run(paths, settings_from(config), deep=deep, on_progress=on_progress, on_notice=say)
+        result = run(
+            paths,
+            settings_from(config),
+            deep=deep,
+            key_file=key_file,
+            on_progress=on_progress,
+            on_notice=say,
+        )
     if as_json:
         give(result)
     else:

@@ -14,7 +14,9 @@ from rlx_datapipe.core.program import without_guests
 
 _HOMES = {
     "demo": "the whole line on a simulated market, offline, in under a minute",
+    "acquire": "archives such as Crypto Lake: found, downloaded, validated, certified",
     "capture": "record a live market: raw, whole, exactly timed",
+    "assess": "what a recording holds, its quality, and what it takes to reconstruct it",
     "reconstruct": "recordings become an exact event dataset",
     "inspect": "what a dataset or a recording holds",
     "book": "the exact book at any moment",

@@ -16,6 +16,7 @@ from rlx_datapipe.cli.terminal import (
     give,
     guarded,
     json_option,
+    key_option,
     say,
     settings_from,
     tell_of_compilation,
@@ -29,6 +30,11 @@ _FORMAT = "Layout of the sources: auto tells it by content, any other word says 
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new dataset.")
 @click.option("--format", "format_", default="auto", show_default=True, help=_FORMAT)
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "full", "snapshot", "origin_time_sort"]),
+    help="How events get their book: by deltas, by snapshots, or not at all; by what there is by default.",
+)
 @click.option("--symbols", help="Only these symbols, with commas between them.")
 @click.option("--exchange", default="", help="Exchange of Crypto Lake files whose path does not tell it.")
 @click.option("--price-decimals", type=int, help="Scale of prices; found from the data by default.")
@@ -46,12 +52,8 @@ _FORMAT = "Layout of the sources: auto tells it by content, any other word says 
 @click.option("--books-levels", type=int, help="Depth of the books table.")
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
 @click.option("--follow", is_flag=True, help="Take in a capture as it is written, until it ends.")
-@click.option(
-    "--key-file",
-    type=click.Path(path_type=Path),
-    envvar="RLX_KEY_FILE",
-    help="Keys of a capture that is encrypted.",
-)
+@key_option
+@click.option("--uncertified", is_flag=True, help="Read what is ready in a staging folder uncertified.")
 @click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
 @config_option
 @json_option
@@ -67,6 +69,7 @@ def reconstruct(
     resume: bool,
     follow: bool,
     key_file: Path | None,
+    uncertified: bool,
     workers: int,
     profile: bool,
     config: Path | None,
@@ -98,6 +101,7 @@ def reconstruct(
             resume=resume,
             follow=follow,
             key_file=key_file,
+            uncertified=uncertified,
             workers=workers,
             on_progress=on_progress,
             on_notice=say,

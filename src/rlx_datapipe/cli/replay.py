@@ -16,6 +16,7 @@ from rlx_datapipe.cli.terminal import (
     give,
     guarded,
     json_option,
+    key_option,
     say,
     settings_from,
     tell_of_compilation,
@@ -62,6 +63,7 @@ _EVERY_S = 10.0
 @click.option(
     "--truth", type=click.Path(dir_okay=False, path_type=Path), help="File for the faults that happen."
 )
+@key_option
 @config_option
 @json_option
 @guarded
@@ -76,6 +78,7 @@ def replay(
     given_faults: tuple[str, ...],
     seed: int | None,
     truth: Path | None,
+    key_file: Path | None,
     config: Path | None,
     as_json: bool,
     **given: Any,
@@ -118,6 +121,7 @@ def replay(
             truth=truth,
             settings=settings,
             symbols=symbols.split(",") if symbols else (),
+            key_file=key_file,
             host=host,
             port=port,
             on_notice=say,

@@ -189,6 +189,7 @@ def chain_table(chain: dict[str, Any]) -> Table:
     table.add_row("trades", f"{by_type['TRADE']:,}", "")
     table.add_row("book deltas", f"{by_type['BOOK_DELTA']:,}", "rows, one a level")
     table.add_row("snapshot levels", f"{by_type['BOOK_SNAPSHOT']:,}", "")
+    _add_strategy(table, chain)
     _add_times(table, chain)
     for name, words in (
         ("gaps", "update ids that are missing"),
@@ -205,6 +206,10 @@ def chain_table(chain: dict[str, Any]) -> Table:
         table.add_row("capture gaps", f"{chain['capture_gaps']:,}", f"{_ODD} {told}")
     for reason in chain.get("skipped", ()):
         table.add_row("skipped", "", f"{_ODD} {escape(reason)}")
+    for digest in chain.get("certificates", ()):
+        table.add_row("certificate", "", f"{_GOOD} {digest}")
+    if chain.get("uncertified"):
+        table.add_row("certificate", "", f"{_ODD} none: the sources were read uncertified")
     drift = chain["drift"]
     if drift["samples"]:
         mark = _GOOD if drift["samples"] == drift["exact"] else _ODD
@@ -212,6 +217,18 @@ def chain_table(chain: dict[str, Any]) -> Table:
     _add_shares(table, chain)
     _add_findings(table, chain)
     return table
+
+
+def _add_strategy(table: Table, chain: dict[str, Any]) -> None:
+    """Which strategy it was, and why; datasets of earlier versions do not say."""
+    if "strategy" not in chain:
+        return
+    reason = (chain.get("strategy_reasons") or [""])[0]
+    told = f"{chain['strategy']}{': ' if reason else ''}{reason}"
+    table.add_row("strategy", "", Text(told, style="" if chain["strategy"] == "full" else "yellow"))
+    inferred = chain["quality"].get("inferred", 0)
+    if inferred:
+        table.add_row("inferred", f"{inferred:,}", "book deltas that nothing recorded: flag INFERRED")
 
 
 def _add_findings(table: Table, chain: dict[str, Any]) -> None:

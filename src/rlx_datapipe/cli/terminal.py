@@ -27,6 +27,13 @@ config_option = click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file with settings."
 )
 
+key_option = click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    envvar="RLX_KEY_FILE",
+    help="Keys of a capture that is encrypted.",
+)
+
 
 def say(text: str = "") -> None:
     """Tell the user something that is not the result; on stderr."""
@@ -87,6 +94,7 @@ def steady() -> Iterator[None]:
 
 _AFTER = {
     "reconstruct": "what is committed stands. Go on by the same command with --resume",
+    "download": "what came is kept. Go on by the same command: it asks for what is missing, at the byte",
     "run": "what is recorded stands. Go on by the same command: what is missed meanwhile is a gap",
     "unseal": "what was written is whole. Go on by the same command",
     "demo": "nothing is left of it. Run it again, it begins anew",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from rlx_datapipe.cli.progress import progress_bar
-from rlx_datapipe.cli.terminal import give, guarded, json_option, say
+from rlx_datapipe.cli.terminal import give, guarded, json_option, key_option, say
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
 
 
@@ -36,10 +36,16 @@ class _Golden(click.Command):
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Also write a Markdown report."
 )
+@key_option
 @json_option
 @guarded
 def validate(
-    dataset: Path, golden: tuple[str, ...], symbol: str | None, report: Path | None, as_json: bool
+    dataset: Path,
+    golden: tuple[str, ...],
+    symbol: str | None,
+    report: Path | None,
+    key_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Check DATASET by all rules; exit status 1 if the verdict is a failure.
 
@@ -50,7 +56,7 @@ def validate(
     from rlx_datapipe.validation.report import to_markdown
 
     with progress_bar() as on_progress:
-        result = run(dataset, symbol, golden=golden, on_progress=on_progress)
+        result = run(dataset, symbol, golden=golden, key_file=key_file, on_progress=on_progress)
     if report is not None:
         try:
             report.write_text(to_markdown(result), "utf-8")

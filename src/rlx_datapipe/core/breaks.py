@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_BREAK = re.compile(r"(?:gzip|zstd|xz) stream (?:ends before its end marker|is corrupt here or before)")
+_BREAK = re.compile(r"(?:gzip|zstd|xz|zip) stream (?:ends before its end marker|is corrupt here or before)")
 _DETAIL = re.compile(r"(?P<file>.*), first at row (?P<row>\d+): (?P<reason>.*)", re.DOTALL)
 
 

@@ -18,8 +18,11 @@ config: Any = numba.config
 
 _PACKAGE = Path(__file__).parent.parent
 _HOMES = (
+    "assessment",
     "book",
     "core",
+    "fidelity",
+    "fidelity/metrics",
     "ingestion",
     "pipeline",
     "replay",

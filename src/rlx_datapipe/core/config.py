@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ Megabytes = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Cadence = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Strategy = Literal["auto", "full", "snapshot", "origin_time_sort"]
 
 
 _NO_MATTER = (
@@ -102,6 +103,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_drift_ms, alarm_gap_share, alarm_best_price_error
         Thresholds of the alarms: how far the clocks may move against each other, the share of the data that
         may be missing, the relative error of best prices (root mean square). They never change the tables.
+    strategy
+        How a source becomes events with a book: by its deltas, by its snapshots, or merged as it is; ``auto``
+        leaves it to what each source holds.
     """
 
     batch_rows: Positive = 16_384
@@ -133,12 +137,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_drift_ms: Milliseconds = 1_000
     alarm_gap_share: Share = 0.001
     alarm_best_price_error: Share = 0.001
+    strategy: Strategy = "auto"
 
     def digest(self) -> str:
         """SHA-256 of the settings that shape the output, in hex."""
         shaping = msgspec.structs.asdict(self)
         for name in _NO_MATTER:
             del shaping[name]
+        if self.strategy == "auto":
+            # As it was before there was a choice: what was begun then can be gone on with.
+            del shaping["strategy"]
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 
 

@@ -33,6 +33,12 @@ CAPTURE_POINTS = (
 )
 """Of a capture, which publishes its files as a reconstruction does."""
 
+STAGING_POINTS = ("change written", "change recorded", "name given", "name taken")
+"""Of a staging folder: each change is recorded, then the file gets its new name and loses the old one."""
+
+TRANSFER_POINTS = ("piece written", "piece entered", "file fetched")
+"""Of a download: bytes are written, entered in the journal, and the whole file is put on the disk."""
+
 _reached: Counter[str] = Counter()
 _armed: dict[str, int] = {}
 _watchers: list[Callable[[str], None]] = []
@@ -44,9 +50,9 @@ def crash_point(name: str) -> None:
     Raises
     ------
     KeyError
-        For a name that is in neither list: a point that no proof knows is no point.
+        For a name that is in no list: a point that no proof knows is no point.
     """
-    if name not in POINTS and name not in CAPTURE_POINTS:
+    if not any(name in points for points in (POINTS, CAPTURE_POINTS, STAGING_POINTS, TRANSFER_POINTS)):
         raise KeyError(name)
     _reached[name] += 1
     for watcher in _watchers:

@@ -50,6 +50,8 @@ class Flag(IntEnum):
     RESYNC = 2048
     SAMPLED = 4096
     BEYOND_KNOWN = 8192
+    INFERRED = 16384
+    REVEALED = 32768
 
 
 class Field(IntEnum):

@@ -16,6 +16,8 @@ class Link(IntEnum):
     """The message repeats the last id of its predecessor (Binance futures: ``pu == u``)."""
     UNPROVABLE = 2
     """Only the last id is known (Crypto Lake): a regress is seen, a missing message is not."""
+    INFERRED = 3
+    """There are no messages: what stands in their place was inferred, and no venue gave it an id."""
 
 
 class SequenceRule(msgspec.Struct, frozen=True):

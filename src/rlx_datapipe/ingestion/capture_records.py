@@ -23,15 +23,24 @@ class _Said(msgspec.Struct):
     data: dict[str, Any] | str
 
 
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    """The venue's answer to a request of the recorder's, granted: nothing is missing, nothing is wrong."""
+
+    result: None
+    id: int
+
+
 _SAID = msgspec.json.Decoder(_Said)
+_ANSWER = msgspec.json.Decoder(_Answer)
 
 
 def take_out(frames: Frames, file: str, symbol: str) -> tuple[Frames, Parsed]:
     """Messages without a capture's own records, and what those say.
 
     Gaps and the ends of connections become ``records`` for ``quality``, what was received but is no message
-    becomes rejects, all are counted as ``capture:<stream>``. A gap of another symbol is only counted. What
-    can't be understood stays among the messages, and is dealt with there.
+    becomes rejects, unless it grants a request of the recorder's; all are counted as ``capture:<stream>``. A
+    gap of another symbol is only counted. What can't be understood stays among the messages, and is dealt
+    with there.
     """
     # Room is left behind the last message, so that its head may be looked for beyond its end.
     marked = np.flatnonzero(frames.data[frames.starts + len(_MARK) - 1] == ord("!"))
@@ -60,7 +69,10 @@ def _add(said: Parsed, frames: Frames, index: int, file: str, symbol: str) -> bo
             raw = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
             return False
-        said.rejects.append(Reject(file, int(frames.rows[index]), _NO_MESSAGE, raw=raw))
+        if _is_granted(raw):
+            said.counts["capture:answer"] += 1
+        else:
+            said.rejects.append(Reject(file, int(frames.rows[index]), _NO_MESSAGE, raw=raw))
         return True
     if not isinstance(data, dict) or record.stream not in ("!open", "!close", "!gap", "!note"):
         return False
@@ -70,6 +82,14 @@ def _add(said: Parsed, frames: Frames, index: int, file: str, symbol: str) -> bo
     elif record.stream != "!note":
         said.records.append(_boundary(record.stream, data, received))
     said.counts[f"capture:{record.stream[1:]}"] += 1
+    return True
+
+
+def _is_granted(raw: bytes) -> bool:
+    try:
+        _ANSWER.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
     return True
 
 

@@ -161,6 +161,7 @@ def _sources(seen: list[Seen], wanted: Wanted) -> list[Source]:
                 rate=max(part.rate for part in parts),
                 capture=parts[0].folder if len(parts) == 1 else None,
                 key_file=wanted.key_file,
+                kinds=kinds if all(part.is_telling for part in parts) else frozenset(),
             )
         )
     return sources

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.ingestion.archives import LAKE, ArchiveReader, find_archives
+from rlx_datapipe.ingestion.bitstamp import BitstampReader, find_bitstamp, has_bitstamp_head
 from rlx_datapipe.ingestion.captures import CaptureReader, find_captures
 from rlx_datapipe.ingestion.inflate import Inflated, codec_of
+from rlx_datapipe.ingestion.lobster import LobsterReader, find_lobster, has_lobster_head
 from rlx_datapipe.ingestion.reader import Reader, Task
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.ingestion.tardis import TardisReader
 from rlx_datapipe.ingestion.tardis_files import find_tardis
 from rlx_datapipe.ingestion.wanted import Wanted
-from rlx_datapipe.venues import binance, tardis
+from rlx_datapipe.venues import binance, bitstamp, lobster, tardis
 
 _HEAD_BYTES = 1 << 16
 BYTES_OF_NOTHING = 64
@@ -48,8 +50,10 @@ CAPTURES = Format(tuple(binance.MARKETS), lambda _: True, find_captures, Capture
 """Whatever is of no other layout: the lines of a capture are looked at one by one."""
 ARCHIVES = Format((LAKE,), lambda head: head.startswith(b"PAR1"), find_archives, ArchiveReader)
 TARDIS = Format((tardis.FORMAT,), tardis.has_head, find_tardis, TardisReader)
+LOBSTER = Format((lobster.FORMAT,), has_lobster_head, find_lobster, LobsterReader)
+BITSTAMP = Format((bitstamp.FORMAT,), has_bitstamp_head, find_bitstamp, BitstampReader)
 
-FORMATS = (ARCHIVES, TARDIS, CAPTURES)
+FORMATS = (ARCHIVES, TARDIS, LOBSTER, BITSTAMP, CAPTURES)
 """All formats; a file is of the first one that knows its head."""
 
 NAMES = (*CAPTURES.names, *(name for format in FORMATS if format is not CAPTURES for name in format.names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +58,8 @@ class DataIngestion:
         Rows that make no events.
     begin
         Called before each step.
+    on_parsed
+        Called with what each step became, in the order of arrival, before it is put in order.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class DataIngestion:
         take: Take | None = None,
         skips: Sequence[Skip] = (),
         begin: Begin = lambda *_: None,
+        on_parsed: Callable[[Parsed], None] = lambda _: None,
     ) -> None:
+        self._on_parsed = on_parsed
         self._reader = open_reader(source, Task(settings, skips, begin, take))
         self._buffer = OrderBuffer(self._reader.streams, settings.horizon_ms * NS_PER_MS)
         self._at = [(0, 0)] * self._reader.streams
@@ -113,6 +117,7 @@ class DataIngestion:
                 self._pass_files(stream, step.file)
                 self._at[stream] = step.file, step.row
                 self._progress[step.file] = step.bytes
+                self._on_parsed(parsed)
                 parsed.events = reader.settle(stream, parsed.events)
             self._buffer.push(stream, parsed.events)
             yield Ingested(

@@ -19,18 +19,20 @@ from rlx_datapipe.core.feed import Parsed, Probe, Reject
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.units import Exactness, scale_many, to_text
-from rlx_datapipe.ingestion.lake_open import open_lake, read_batches
 from rlx_datapipe.ingestion.lake_rows import group_starts, integers, last_group_start, rows_to_parsed
-from rlx_datapipe.ingestion.lake_sound import EARLIEST_NS, LATEST_NS, floats
+from rlx_datapipe.ingestion.lake_sound import floats
 from rlx_datapipe.venues.crypto_lake import (
     BOOK,
     DELTAS,
+    EARLIEST_NS,
+    LATEST_NS,
     LEVEL_NAMES,
     LEVELS,
     OTHER_TABLES,
     Layout,
     parse_path,
 )
+from rlx_datapipe.venues.crypto_lake_open import open_lake, read_batches
 
 _SAMPLE_ROWS = 10_000
 _SAMPLE_TEXTS = 4_000

@@ -17,8 +17,6 @@ from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.units import REASONS, scale_many
 from rlx_datapipe.ingestion.faults import Faults
 from rlx_datapipe.ingestion.lake_sound import (
-    EARLIEST_NS,
-    LATEST_NS,
     BoolArray,
     FloatArray,
     flags_of,
@@ -26,7 +24,7 @@ from rlx_datapipe.ingestion.lake_sound import (
     sound_rows,
     trade_flags,
 )
-from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVEL_NAMES, LEVELS, TRADES
+from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, EARLIEST_NS, LATEST_NS, LEVEL_NAMES, LEVELS, TRADES
 
 _NEAR_END = 1_024
 _OUTSIDE = "outside 2017 to 2100 when read as nanoseconds since the epoch, UTC"

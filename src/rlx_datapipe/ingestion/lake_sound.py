@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -16,13 +15,19 @@ from rlx_datapipe.core.event import FIELDS, Flag, Int64Array
 from rlx_datapipe.core.feed import Parsed
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.ingestion.lake_kernel import fill_books, fill_deltas, fill_trades
-from rlx_datapipe.venues.crypto_lake import BOOK, DELTAS, LEVEL_NAMES, LEVELS, SCHEMAS, TRADES
+from rlx_datapipe.venues.crypto_lake import (
+    BOOK,
+    DELTAS,
+    EARLIEST_NS,
+    LATEST_NS,
+    LEVEL_NAMES,
+    LEVELS,
+    SCHEMAS,
+    TRADES,
+)
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-
-EARLIEST_NS = int(dt.datetime(2017, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
-LATEST_NS = int(dt.datetime(2100, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
 
 _TIMES = np.array([EARLIEST_NS, LATEST_NS], dtype=np.int64)
 

@@ -18,6 +18,8 @@ from rlx_datapipe.store.capture_state import capture_state, sealing_hint
 from rlx_datapipe.venues import binance
 
 HEAD_FRAMES = 20_000
+_TELLING_MESSAGES = 1_000
+"""Of one symbol: depth comes every 100 ms at least wherever it was recorded."""
 SEGMENTS_LOOKED_INTO = 10
 """Segments in which a symbol has to be seen to be found; so what is found does not grow with the capture."""
 
@@ -40,6 +42,11 @@ class Seen:
     rate: float = 1.0
     folder: Path | None = None
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether a type of message that was not seen is not there: subscriptions say so, or a long head."""
+        return self.folder is not None or self.probe.kinds.total() >= _TELLING_MESSAGES
+
 
 def look_at(path: Path, format: str, settings: Settings) -> list[Seen]:
     """Recognise one recording by its head; one for each symbol that it holds.
@@ -61,7 +68,8 @@ def look_at(path: Path, format: str, settings: Settings) -> list[Seen]:
             "is of no known format",
             file=path,
             found=example,
-            expected="lines '<receive time> <Binance JSON>', Crypto Lake Parquet, or Tardis CSV",
+            expected="lines '<receive time> <Binance JSON>', Crypto Lake Parquet, Tardis CSV, LOBSTER pairs, "
+            "or a log of Bitstamp's orders",
             remedy=f"If it is of a known venue, name its format with --format ({', '.join(binance.MARKETS)})"
             if payloads
             else "Give recordings, and leave this file out",
@@ -118,7 +126,8 @@ def look_into(folder: Path, settings: Settings, key_file: Path | None) -> list[S
     probes, first = _probes(paths, head, settings, key_file)
     if not probes:
         raise SourceError("holds no message of its symbols yet", file=folder, found=", ".join(head.symbols))
-    kinds = frozenset(stream.partition("@")[0] for stream in head.streams)
+    # A stream is named symbol@kind@cadence; only kinds are ever asked for.
+    kinds = frozenset(part for stream in head.streams for part in stream.split("@"))
     held = tuple(head.symbols) if len(head.symbols) > 1 else ()
     seen = sum(probe.symbols.total() for probe in probes.values()) or 1
     return [

@@ -26,7 +26,8 @@ class Source:
     ``held`` has the symbols of each file that mixes several, nothing for the others; ``rate`` is the share of
     this one among the first messages. ``capture`` is the folder whose sealed segments the files are, all of
     them; with ``is_followed`` those that are sealed later come behind them. ``key_file`` has the keys of
-    captures that are encrypted.
+    captures that are encrypted. ``kinds`` are the message types that captures hold, empty where too little
+    was looked at to tell that there are no others.
     """
 
     instrument: Instrument
@@ -40,6 +41,7 @@ class Source:
     capture: Path | None = None
     is_followed: bool = False
     key_file: Path | None = None
+    kinds: frozenset[str] = frozenset()
 
     @property
     def is_mixed(self) -> bool:

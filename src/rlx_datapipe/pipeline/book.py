@@ -25,6 +25,7 @@ class BookState:
     ``requested_time`` is what was asked for, None if an event was; ``origin_time`` is that of the event.
     ``is_valid`` is False where there is no trustworthy book. Bids are whole down to ``known_low_price``, asks
     up to ``known_high_price`` (None: the whole side); beyond, levels that no delta touched are missing.
+    By the strategy ``snapshot`` that is said of the last full book in the dataset, and moves with the market.
     ``level_counts`` are the levels of each side in full, whatever depth was asked for.
     """
 

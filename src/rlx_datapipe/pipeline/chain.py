@@ -23,14 +23,16 @@ from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.alarms import Alarms
+from rlx_datapipe.pipeline.certified import vouched
 from rlx_datapipe.pipeline.epochs import cut_into_epochs
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
 from rlx_datapipe.pipeline.stage_times import StageTimes, WritingThread
+from rlx_datapipe.pipeline.strategy import choose_strategy
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.pipeline.watching import Progress, Watcher
-from rlx_datapipe.replay.replayer import EventReplayer
+from rlx_datapipe.replay.strategies import STRATEGIES, Strategy
 from rlx_datapipe.sink.datasink import DataSink, Pins
 from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.layout import readable
@@ -100,8 +102,12 @@ class _ChainWriter:
         self.pressure = watcher.pressure or Pressure(settings)
         self.times = StageTimes()
         self._pinned = Pinned(source.files)
+        self._vouched = vouched(source.files, self._pinned.files, folder)
+        self._strategy = choose_strategy(source, settings)
         # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
         shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
+        if self._strategy.name != "full":
+            shaping.append(self._strategy.name)
         config = hashlib.sha256(msgspec.json.encode(shaping)).hexdigest()
         self._pins = Pins(self._pinned.files, config, WRITER, read_skips(folder, *self._names))
 
@@ -115,7 +121,8 @@ class _ChainWriter:
             assert standing.commit.summary is not None  # noqa: S101 (the last commit has one)
             summary, digests = standing.commit.summary["summary"], standing.commit.summary["digests"]
         if not chain_record(self._folder, source.instrument).exists():
-            record = ChainManifest(source.instrument, source.format, self._pins.sources, summary)
+            strategy = self._strategy.name
+            record = ChainManifest(source.instrument, source.format, self._pins.sources, summary, strategy)
             finish_chain(self._folder, record)
         crash_point("chain recorded")
         return summary, digests
@@ -146,6 +153,9 @@ class _ChainWriter:
             summary = {
                 "exchange": source.instrument.exchange,
                 "symbol": source.instrument.symbol,
+                **self._vouched,
+                "strategy": self._strategy.name,
+                "strategy_reasons": list(self._strategy.reasons),
                 "skipped": [skip.reason for skip in self._pins.skips],
                 **tally.told(),
                 "rows": sink.rows,
@@ -207,7 +217,8 @@ class _ChainWriter:
         self._ingestion = ingestion = DataIngestion(
             self._source, settings, take=self._watcher.take, skips=self._pins.skips, begin=self._watcher.begin
         )
-        replayer = EventReplayer(self._source.instrument, self._source.rule, settings)
+        strategy = STRATEGIES[self._strategy.name]
+        replayer = strategy(self._source.instrument, self._source.rule, settings)
         if states:
             ingestion.restore(states["ingestion"])
             replayer.restore(states["replay"])
@@ -218,7 +229,7 @@ class _ChainWriter:
         yield from overlap(batches, waiting_max, enabled=enabled, gate=pressure.writing)
 
     def _replay(
-        self, ingested: Iterator[tuple[Ingested, State | None]], replayer: EventReplayer
+        self, ingested: Iterator[tuple[Ingested, State | None]], replayer: Strategy
     ) -> Iterator[_Batch]:
         for batch, state in ingested:
             with self.times.of("replay"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ WORKER = (sys.executable, "-m", "rlx_datapipe.core.program", "rlx_datapipe.pipel
 _TAIL_BYTES = 4096
 _READ_BYTES = 1 << 16
 _REAP_S = 10.0
+_PR_SET_PDEATHSIG = 1
 
 
 class Child:
@@ -49,15 +51,12 @@ class Child:
         finally:
             for descriptor in handed:
                 os.close(descriptor)
-        assert self._process.stdin is not None  # noqa: S101 (both are pipes)
-        assert self._process.stderr is not None  # noqa: S101
+        assert self._process.stderr is not None  # noqa: S101 (a pipe)
         self.errors = self._process.stderr.fileno()
         self._line, self._tail = b"", b""
         for descriptor in (self.told, self.errors):
             os.set_blocking(descriptor, False)
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(job)
-            self._process.stdin.flush()
+        self.tell(job)
 
     @property
     def pid(self) -> int:
@@ -69,6 +68,14 @@ class Child:
         """The last line that it wrote to its standard error."""
         lines = self._tail.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def tell(self, line: bytes) -> None:
+        """Hand it one more line on its standard input; one that is gone gets none."""
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 (a pipe)
+        with suppress(BrokenPipeError):
+            stdin.write(line)
+            stdin.flush()
 
     def lines(self) -> list[bytes]:
         """Whole lines that it told since the last call."""
@@ -123,6 +130,14 @@ class Child:
             return int(Path(f"/proc/{self.pid}/io").read_text().split()[1])
         except (OSError, IndexError, ValueError):
             return 0
+
+
+def die_with(parent: int) -> None:
+    """Let the system kill this process when its parent dies; at once if it has died already."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _available(descriptor: int) -> bytes:

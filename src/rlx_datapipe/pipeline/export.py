@@ -10,6 +10,7 @@ from typing import Any
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.strategy import refuse_inferred
 from rlx_datapipe.sink.lake_export import write_lake
 from rlx_datapipe.store.chain_rows import chain_batches
 from rlx_datapipe.store.dataset import Dataset, open_dataset
@@ -37,6 +38,8 @@ def export(
     ------
     OptionError
         For an unknown layout.
+    DatasetError
+        When the deltas of a chain were inferred.
     OutputError
         When a file is there already.
     """
@@ -56,6 +59,7 @@ def export(
 
 def _export_dataset(dataset: Dataset, out: Path, symbols: Iterable[str], source: str = "") -> dict[str, Any]:
     wanted = [dataset.manifest.chain(symbol) for symbol in symbols] or list(dataset.manifest.chains)
+    refuse_inferred(wanted, dataset.path)
     chains = []
     for chain in wanted:
         tables = {name: chain_batches(dataset.path, name, chain) for name in ("events", "books")}

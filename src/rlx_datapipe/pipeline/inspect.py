@@ -36,6 +36,7 @@ def inspect(
     settings: Settings | None = None,
     *,
     deep: bool = False,
+    key_file: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def inspect(
     every committed file are verified first: ``verified`` counts them, ``problems`` lists what is wrong, and
     if anything is, nothing else is told. ``unfinished`` has the chains that the run which made the dataset
     did not bring to their end, and how far they have come: the digest and all counts leave them out.
+    ``key_file`` has the keys of captures that are encrypted.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def inspect(
         raise OptionError("a dataset is inspected alone", found=found, remedy="Give one dataset at a time")
     settings = settings or Settings()
     ignored: list[Path] = []
-    sources = find_sources(given, settings, on_ignored=ignored.append)
+    sources = find_sources(given, settings, key_file=key_file, on_ignored=ignored.append)
     for path in ignored:
         on_notice(f"ignored: {readable(str(path))} is no recording")
     return {
@@ -102,6 +104,7 @@ def _inspect_dataset(dataset: Dataset) -> dict[str, Any]:
                 "price_decimals": chain.instrument.price_decimals,
                 "quantity_decimals": chain.instrument.quantity_decimals,
                 "source_format": chain.source_format,
+                "strategy": chain.strategy,
                 "files": [{"name": f.name, "bytes": f.size_bytes, "sha256": f.sha256} for f in chain.files],
                 "rows": {table: _height(dataset.table(table, symbol=symbol)) for table in TABLES},
                 "quality_rows": _kinds(dataset.table("quality", symbol=symbol)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 from rlx_datapipe.core import errors
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError
+from rlx_datapipe.core.paths import path_as_text, text_as_path
 from rlx_datapipe.ingestion.source import Source
 
 
@@ -83,7 +83,7 @@ _TOLD = msgspec.json.Decoder(Told)
 
 def encode(message: Job | Told) -> bytes:
     """One line."""
-    return msgspec.json.encode(message, enc_hook=_plain) + b"\n"
+    return msgspec.json.encode(message, enc_hook=path_as_text) + b"\n"
 
 
 def decode_told(line: bytes) -> Told:
@@ -94,17 +94,4 @@ def decode_told(line: bytes) -> Told:
 
 def decode_job(line: bytes) -> Job:
     """What a worker is to do."""
-    return msgspec.json.decode(line, type=Job, dec_hook=_path)
-
-
-def _plain(value: object) -> str:
-    # A path is bytes, which may be no text: each byte becomes one character.
-    if isinstance(value, Path):
-        return os.fsencode(value).decode("latin-1")
-    raise NotImplementedError(type(value))
-
-
-def _path(kind: type, value: object) -> Path:
-    if kind is Path and isinstance(value, str):
-        return Path(os.fsdecode(value.encode("latin-1")))
-    raise NotImplementedError(kind)
+    return msgspec.json.decode(line, type=Job, dec_hook=text_as_path)

@@ -57,7 +57,8 @@ def measure_events(events: Int64Array, flags: Int64Array, words: Int64Array) -> 
         words[Measure.KINDS + kind] += 1
         if kind != Kind.BOOK_SNAPSHOT:
             _take_lag(events[Field.ORIGIN_TIME, i], events[Field.RECEIVED_TIME, i], words)
-        if kind == Kind.BOOK_DELTA:
+        # What was inferred from a trade has no id.
+        if kind == Kind.BOOK_DELTA and events[Field.UPDATE_ID, i] != NONE:
             update_id, last_id = events[Field.UPDATE_ID, i], words[Measure.LAST_ID]
             if last_id == NONE:
                 words[Measure.IDS] += 1

@@ -16,10 +16,12 @@ from rlx_datapipe.ingestion.following import wait_for_symbols
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.pipeline.alarms import count_findings
+from rlx_datapipe.pipeline.certified import admitted, vouchers_of
 from rlx_datapipe.pipeline.chain import Digests, Summary, write_chain
 from rlx_datapipe.pipeline.manager import ProcessManager
 from rlx_datapipe.pipeline.run_summary import last_commit, run_summary, with_course, with_losses
 from rlx_datapipe.pipeline.stopping import require_handles, resumable
+from rlx_datapipe.pipeline.strategy import narrowed
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.capture_manifest import is_capture
 from rlx_datapipe.store.capture_state import capture_state, sealing_hint
@@ -44,6 +46,7 @@ def reconstruct(
     resume: bool = False,
     follow: bool = False,
     key_file: Path | None = None,
+    uncertified: bool = False,
     workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
@@ -66,6 +69,8 @@ def reconstruct(
     follow
         The source is the folder of a capture that is still being written: each segment is taken in as soon as
         it is sealed, until the capture ends. `resume` goes on after a stop, with or without this.
+    uncertified
+        Read what is ready in a staging folder without a certificate; the dataset says so.
     workers
         Chains written at a time, each by a process of its own that is watched and restarted; 0 writes one
         after the other in this process. Several that are followed have a process each in any case.
@@ -96,7 +101,8 @@ def reconstruct(
     if follow and len(found) > 1:
         workers = max(workers, len(found))
     planned = [chain_name(source.instrument) for source in found]
-    start_dataset(folder, WRITER, settings, planned, resume=resume)
+    vouchers = vouchers_of((file for one in found for file in one.files), uncertified=uncertified)
+    start_dataset(folder, WRITER, settings, planned, resume=resume, **vouchers)
     return _fill(found, folder, settings, workers, on_progress, on_notice, started)
 
 
@@ -126,14 +132,15 @@ def _find(
     if follow:
         _wait_for_capture(given, settings, key_file, on_notice)
     found = find_sources(
-        given,
+        admitted(given),
         settings,
         apart=apart,
         key_file=key_file,
         on_ignored=lambda path: on_notice(f"ignored: {readable(str(path))} is no recording"),
         **how,
     )
-    return [replace(source, is_followed=follow) for source in found]
+    # Before anything is written: not every strategy can be had of every source.
+    return [narrowed(replace(source, is_followed=follow), settings) for source in found]
 
 
 def _wait_for_capture(

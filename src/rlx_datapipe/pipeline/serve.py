@@ -50,6 +50,7 @@ def exchange_of(
     truth: Path | None = None,
     settings: Settings | None = None,
     symbols: Iterable[str] = (),
+    key_file: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     on_notice: Callable[[str], None] = lambda _: None,
@@ -64,6 +65,8 @@ def exchange_of(
         As the exchange takes them; ``truth`` is a file for one JSON line for each fault.
     symbols
         Only these; all if empty.
+    key_file
+        Keys of captures that are encrypted.
     host, port
         Where it listens; port 0 takes a free one.
     on_notice
@@ -92,7 +95,7 @@ def exchange_of(
         def ignored(path: Path) -> None:
             on_notice(f"ignored: {readable(str(path))} is no recording")
 
-        sources = find_sources(given, settings, symbols=chosen, on_ignored=ignored)
+        sources = find_sources(given, settings, symbols=chosen, key_file=key_file, on_ignored=ignored)
         for source in sources:
             if not source.has_messages:
                 raise SourceError(

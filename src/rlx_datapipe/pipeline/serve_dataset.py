@@ -11,6 +11,7 @@ from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import Flag
 from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.core.sequence import Link
+from rlx_datapipe.pipeline.strategy import refuse_inferred
 from rlx_datapipe.simulation.exchange.books import ServedBook
 from rlx_datapipe.simulation.exchange.channels import Floor, Listing, Timed
 from rlx_datapipe.store.chain_rows import chain_batches
@@ -45,7 +46,7 @@ def enlist_dataset(
     Raises
     ------
     DatasetError
-        When none of them is of a market whose protocol we speak.
+        When none of them is of a market whose protocol we speak, or deltas were inferred.
     """
     formats = {market.exchange: format for format, market in MARKETS.items()}
     wanted, listed = list(symbols), []
@@ -63,6 +64,7 @@ def enlist_dataset(
             found=", ".join(chain.instrument.exchange for chain in dataset.manifest.chains),
             expected=", ".join(formats),
         )
+    refuse_inferred((chain for chain, _ in listed), dataset.path)
     return listed
 
 

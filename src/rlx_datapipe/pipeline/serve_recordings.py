@@ -20,19 +20,25 @@ _OUR_OWN = ("!open", "!close", "!gap", "!note", "!raw")
 class Tape:
     """One recording of an exchange's play.
 
-    ``symbol`` is that of a snapshot that names none; empty where the file mixes symbols.
+    ``symbol`` is that of a snapshot that names none; empty where the file mixes symbols. ``key_file`` has the
+    keys of a capture that is encrypted.
     """
 
-    def __init__(self, path: Path, format: str, symbol: str, settings: Settings) -> None:
+    def __init__(
+        self, path: Path, format: str, symbol: str, settings: Settings, key_file: Path | None = None
+    ) -> None:
         self.path, self.format, self.symbol = path, format, symbol
-        self._settings = settings
-        frames, _ = head_frames(path, 1, settings.line_bytes_max)
+        self._settings, self._key_file = settings, key_file
+        frames, _ = head_frames(path, 1, settings.line_bytes_max, key_file=key_file)
         self.first_ns = int(frames.received[0]) if len(frames) else 0
 
     def messages(self, floor: Floor, *, only_listed: bool) -> Iterator[Timed]:
         """Its messages in the order of arrival; what is no message of a venue is left out."""
         channels: dict[str, Channel | None] = {}
-        for frames, _, _ in read_frames(self.path, BATCH_MESSAGES, self._settings.line_bytes_max):
+        batches = read_frames(
+            self.path, BATCH_MESSAGES, self._settings.line_bytes_max, key_file=self._key_file
+        )
+        for frames, _, _ in batches:
             for time_ns, payload in zip(frames.received.tolist(), frames.payloads(), strict=True):
                 stream, data = unwrap(payload)
                 if stream not in channels:
@@ -60,9 +66,8 @@ def tapes_of(sources: list[Source], settings: Settings) -> list[Tape]:
         for number, path in enumerate(source.files):
             is_mixed = bool(source.held and source.held[number])
             if path not in tapes:
-                tapes[path] = Tape(
-                    path, source.format, "" if is_mixed else source.instrument.symbol, settings
-                )
+                symbol = "" if is_mixed else source.instrument.symbol
+                tapes[path] = Tape(path, source.format, symbol, settings, source.key_file)
     return sorted(tapes.values(), key=lambda tape: (tape.first_ns, tape.path.name))
 
 

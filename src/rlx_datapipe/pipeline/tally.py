@@ -15,7 +15,10 @@ from rlx_datapipe.core.state import State
 from rlx_datapipe.ingestion.ingest import Ingested
 from rlx_datapipe.pipeline.measures import MEASURES, Measure, measure_events, new_measures
 
-_COUNTED = ("duplicate", "late", "not_market", "stale_check", "check", "trade_off_book", "clock_skew")
+_COUNTED = (
+    *("duplicate", "late", "not_market", "stale_check", "check", "trade_off_book", "clock_skew"),
+    *("inferred", "trade_mismatch", "snapshot_met", "snapshot_reset"),
+)
 """Kinds whose records carry a count; the others are counted by record."""
 _RECORDS_MAX = 10_000
 

@@ -26,6 +26,7 @@ def validate(
     *,
     golden: str | Path | Iterable[str | Path] = (),
     settings: Settings | None = None,
+    key_file: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> ValidationReport:
     """Check a dataset by all rules.
@@ -40,6 +41,8 @@ def validate(
         Captures to compare with; without any, the dataset's own ``quotes`` judge its book.
     settings
         How the captures are read; those of the dataset if None.
+    key_file
+        Keys of captures that are encrypted.
     on_progress
         Called as the events are checked.
 
@@ -63,7 +66,8 @@ def validate(
     settings = settings or held.manifest.settings
     paths = [golden] if isinstance(golden, str | Path) else list(golden)
     chains = list(held.manifest.chains) if symbol is None else [held.manifest.chain(symbol)]
-    sources = find_sources(paths, settings, symbols=_symbols(chains, paths)) if paths else []
+    wanted = _symbols(chains, paths)
+    sources = find_sources(paths, settings, symbols=wanted, key_file=key_file) if paths else []
     _refuse_strangers(sources, chains)
 
     def golden_of(chain: ChainManifest) -> Golden | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
 from rlx_datapipe.core.memory import keep_freed_memory, peak_bytes
 from rlx_datapipe.pipeline.chain import write_chain
+from rlx_datapipe.pipeline.child import die_with
 from rlx_datapipe.pipeline.job import (
     Begins,
     Done,
@@ -31,7 +30,6 @@ from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.store.files import locked
 from rlx_datapipe.store.layout import slug
 
-_PR_SET_PDEATHSIG = 1
 _PATIENCE_S = 10.0
 """For how long the lock of a worker that is just being killed is waited for."""
 
@@ -39,7 +37,7 @@ _PATIENCE_S = 10.0
 def main() -> None:
     """Write the chain that stands on the standard input; arguments: our pipe, the feed or -1, the parent."""
     telling, feed, parent = (int(argument) for argument in sys.argv[-3:])
-    _die_with(parent)
+    die_with(parent)
     keep_freed_memory()
     job = decode_job(sys.stdin.buffer.readline())
     threading.Thread(target=_hold_leash, daemon=True).start()
@@ -77,14 +75,6 @@ def _write(job: Job, telling: int, feed: int, stopped: threading.Event) -> None:
         tell(Halted() if halted else Failed.by(error))
     else:
         tell(Done({**summary, "peak_memory_bytes": peak_bytes()}, digests))
-
-
-def _die_with(parent: int) -> None:
-    """Let the system kill this process when its parent dies; at once if it has died already."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _hold_leash() -> None:

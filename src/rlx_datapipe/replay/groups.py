@@ -44,6 +44,8 @@ def group_stop(events: Int64Array, start: int) -> int:
 def judge_delta(events: Int64Array, start: int, control: Int64Array) -> int:
     """What becomes of the update group at ``start`` (an `Act`), by the venue's sequence rule."""
     update = events[Field.UPDATE_ID, start]
+    if control[Word.LINK] == Link.INFERRED:
+        return Act.KEEP if control[Word.MODE] == Mode.UNSYNCED else Act.APPLY
     if update <= control[Word.SEEN_ID]:
         if events[Field.FLAGS, start] & Flag.LATE:
             return Act.KEEP_LATE

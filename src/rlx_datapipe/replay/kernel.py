@@ -7,7 +7,8 @@ from typing import Any
 from rlx_datapipe.book.kernels import quantity_at, set_level, top_levels
 from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
-from rlx_datapipe.replay.checks import check_passes
+from rlx_datapipe.core.sequence import Link
+from rlx_datapipe.replay.checks import check_passes, learn_known
 from rlx_datapipe.replay.control import DROPPED, Mode, Note, Status, Word
 from rlx_datapipe.replay.groups import (
     Act,
@@ -70,6 +71,8 @@ def replay_rows(
             for row in range(at, end):
                 _trade(events, row, control, book, best, flags, recent_trades)
         elif kind == Kind.BOOK_DELTA:
+            if control[Word.LINK] == Link.INFERRED:
+                learn_known(events, end, control)
             status = _delta(events, at, end, control, book, best, flags, notes)
             if status != Status.DONE:
                 return at, status
@@ -159,7 +162,7 @@ def _trade(
     recent_trades: Int64Array,
 ) -> None:
     """Publish a trade; match it to the level that it hit, which it does not change (deltas do)."""
-    if _seen(events[Field.TRADE_ID, row], events[Field.ORDER_TIME, row], control, recent_trades):
+    if seen_trade(events[Field.TRADE_ID, row], events[Field.ORDER_TIME, row], control, recent_trades):
         flags[row] = DROPPED
         control[Word.DUPLICATE_TRADES] += 1
         return
@@ -177,7 +180,7 @@ def _trade(
 
 
 @helper
-def _seen(trade_id: int, time: int, control: Int64Array, recent_trades: Int64Array) -> bool:
+def seen_trade(trade_id: int, time: int, control: Int64Array, recent_trades: Int64Array) -> bool:
     """Whether a trade of this id and time has been published; one without an id is like no other.
 
     Ids mostly grow, so this is seldom a search.

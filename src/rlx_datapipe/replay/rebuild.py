@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from rlx_datapipe.store.dataset import Dataset
 from rlx_datapipe.store.manifest import ChainManifest
 from rlx_datapipe.store.tables import DataFile, read_file
 
-_DELTA_COLUMNS = ["event_id", "event_type", "side", "price", "quantity", "flags"]
+_DELTA_COLUMNS = ["event_id", "event_type", "update_id", "side", "price", "quantity", "flags"]
 _LADDER = ("bid_prices", "bid_quantities", "ask_prices", "ask_quantities")
 
 
@@ -40,6 +41,22 @@ class RebuiltBook:
     levels: Levels
     known_low: int
     known_high: int
+
+
+class Stated(NamedTuple):
+    """How many levels of each side the snapshots of a source state, where deltas are inferred from them."""
+
+    bids: int
+    asks: int
+
+    def range_of(self, levels: Levels) -> tuple[int, int]:
+        """What a snapshot that has just been met knows of the book: NONE for a side that it held whole."""
+        low, high = NONE, NONE
+        if self.bids <= len(levels.bid_prices):
+            low = int(levels.bid_prices[self.bids - 1])
+        if self.asks <= len(levels.ask_prices):
+            high = int(levels.ask_prices[self.asks - 1])
+        return low, high
 
 
 def event_before(dataset: Dataset, chain: ChainManifest, time_ns: int) -> int:
@@ -95,15 +112,24 @@ def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBoo
         return _nothing(instrument, event_id, origin_time)
     keyframe = _keyframe(dataset, chain, event_id)
     engine = OrderBookEngine(tick=instrument.price_step)
-    engine.load_snapshot(
-        *(_scaled(keyframe[name].combine_chunks().flatten(), name, instrument) for name in _LADDER)
-    )
+    ladder = [_scaled(keyframe[name].combine_chunks().flatten(), name, instrument) for name in _LADDER]
+    engine.load_snapshot(*ladder)
     start = int(keyframe["event_id"][0].as_py())
-    for file in _covering(chain_files(dataset.path, "events", chain), start + 1, event_id):
-        _apply(engine, read_file("events", file.path, _DELTA_COLUMNS), start, event_id, instrument)
     low, high = (
         int(_scaled(keyframe[name], name, instrument)[0]) for name in ("known_low_price", "known_high_price")
     )
+    stated = Stated(
+        bids=int(np.count_nonzero(ladder[0] >= low)),
+        asks=int(np.count_nonzero(ladder[2] <= high)) if high != NONE else len(ladder[2]),
+    )
+    for file in _covering(chain_files(dataset.path, "events", chain), start + 1, event_id):
+        rows = read_file("events", file.path, _DELTA_COLUMNS)
+        if chain.strategy == "snapshot" and (by := _last_stated(rows, start, event_id)) is not None:
+            _apply(engine, rows, start, by, instrument)
+            low, high = stated.range_of(engine.levels())
+            _apply(engine, rows, by, event_id, instrument)
+        else:
+            _apply(engine, rows, start, event_id, instrument)
     return RebuiltBook(instrument, event_id, origin_time, True, engine.levels(), low, high)
 
 
@@ -159,6 +185,14 @@ def _keyframe(dataset: Dataset, chain: ChainManifest, event_id: int) -> pa.Table
         if len(before):
             return rows.slice(int(before[-1]), 1)
     raise DatasetError("no full book before that event", file=dataset.path, found=event_id)
+
+
+def _last_stated(rows: pa.Table, start: int, last: int) -> int | None:
+    """The end of the last group after ``start`` and up to ``last`` that follows from a snapshot, if any."""
+    events, flags = rows["event_id"].to_numpy(), rows["flags"].to_numpy()
+    is_end = flags & (Flag.INFERRED | Flag.GROUP_END) == Flag.INFERRED | Flag.GROUP_END
+    ends = events[is_end & rows["update_id"].is_valid().to_numpy() & (events > start) & (events <= last)]
+    return int(ends[-1]) if len(ends) else None
 
 
 def _apply(engine: OrderBookEngine, rows: pa.Table, start: int, last: int, instrument: Instrument) -> None:

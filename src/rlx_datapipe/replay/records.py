@@ -5,6 +5,7 @@ from __future__ import annotations
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.replayed import Quality
+from rlx_datapipe.core.sequence import Link, SequenceRule
 from rlx_datapipe.replay.control import Note, Word
 
 _NOTES = {
@@ -32,6 +33,12 @@ _COUNTED = (
     (Word.CHECKS, "check", Severity.NOTE, "sampled snapshots equal to the book, level by level"),
 )
 
+_BY_CONSTRUCTION = {
+    Word.CHECKS: ("snapshot_met", "snapshots that inferred changes bring the book to, equal level by level"),
+    Word.STALE_CHECKS: ("stale_check", "snapshots that came too late for their place; not used"),
+}
+"""What is said of snapshots instead where changes are inferred from them: that they agree proves nothing."""
+
 
 def note_records(notes: Int64Array) -> list[Quality]:
     """Quality records of the kernel's notes, int64 (n, NOTE_WORDS), in order."""
@@ -58,11 +65,12 @@ def note_records(notes: Int64Array) -> list[Quality]:
 
 def counted_records(control: Int64Array, first_event: int, last_event: int) -> list[Quality]:
     """One record for each counter that is not 0, over the events of an epoch."""
+    told = _BY_CONSTRUCTION if control[Word.LINK] == Link.INFERRED else {}
     records = [
         Quality(
-            kind=kind,
+            kind=told[word][0] if word in told else kind,
             severity=severity,
-            detail=words,
+            detail=told[word][1] if word in told else words,
             from_event_id=first_event,
             to_event_id=last_event,
             measures={"count": int(control[word])},
@@ -94,4 +102,14 @@ def skew_record(count: int, least_lag_ns: int, first_event: int, last_event: int
         from_event_id=first_event,
         to_event_id=last_event,
         measures={"count": count, "duration_ns": least_lag_ns},
+    )
+
+
+def unprovable_record(rule: SequenceRule) -> Quality:
+    """That of a source by whose ids nothing can be proven."""
+    return Quality(
+        kind="sequence_unprovable",
+        severity=Severity.NOTE,
+        detail="update ids name no predecessor here: a missing delta can't be seen, only its effect, "
+        f"wherever a sampled snapshot is compared ({rule.source})",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from rlx_datapipe.replay.control import (
 from rlx_datapipe.replay.groups import close_odd_state, follows_snapshot, publish_best, write_note
 from rlx_datapipe.replay.kept import count_kept, keep_rows
 from rlx_datapipe.replay.kernel import publish_row, replay_rows, take_sample
-from rlx_datapipe.replay.records import counted_records, note_records, skew_record
+from rlx_datapipe.replay.records import counted_records, note_records, skew_record, unprovable_record
 from rlx_datapipe.replay.snapshots import Statement, drift_record, initialise, resynchronise
 
 _SAMPLES = 4096
@@ -51,9 +51,17 @@ class EventReplayer:
         The venue's sequence rule.
     settings
         Cadences of samples, keyframes and epochs.
+    opening
+        Records that stand before all others.
     """
 
-    def __init__(self, instrument: Instrument, rule: SequenceRule, settings: Settings) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        rule: SequenceRule,
+        settings: Settings,
+        opening: Sequence[Quality] = (),
+    ) -> None:
         self.engine = OrderBookEngine(tick=instrument.price_step)
         self.control = new_control(rule, settings)
         self._settings = settings
@@ -66,7 +74,7 @@ class EventReplayer:
         self._keyframes: list[Keyframe] = []
         self._epoch_first = 0
         self._skewed, self._least_lag_ns = 0, 0
-        self._opening = [_unprovable(rule)] if rule.link == Link.UNPROVABLE else []
+        self._opening = [*opening, *([unprovable_record(rule)] if rule.link == Link.UNPROVABLE else [])]
         self._quality += self._opening
         self._is_between = True
         """Whether it stands between two batches, where nothing waits to be handed over."""
@@ -362,15 +370,6 @@ def _without_dropped(
     rows_flags = np.empty(kept, dtype=np.int64)
     keep_rows(events, best, flags, *rows, rows_flags)
     return *rows, rows_flags
-
-
-def _unprovable(rule: SequenceRule) -> Quality:
-    return Quality(
-        kind="sequence_unprovable",
-        severity=Severity.NOTE,
-        detail="update ids name no predecessor here: a missing delta can't be seen, only its effect, "
-        f"wherever a sampled snapshot is compared ({rule.source})",
-    )
 
 
 def _stale(statement: Statement, event: int) -> Quality:

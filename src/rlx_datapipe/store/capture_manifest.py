@@ -131,9 +131,11 @@ def begin_capture(folder: Path, head: CaptureHead) -> CaptureHead:
     Raises
     ------
     OutputError
-        When the folder holds another capture, or it can't be written.
+        When the folder holds another capture or anything else, or it can't be written.
     """
     try:
+        if not (folder / HEAD).exists() and folder.is_dir():
+            _refuse_others(folder)
         for path in (folder, folder / LOG, folder / SEGMENTS, folder / ENTRIES):
             make_folder(path)
         if not (folder / HEAD).exists():
@@ -153,6 +155,21 @@ def begin_capture(folder: Path, head: CaptureHead) -> CaptureHead:
             remedy="Go on with the same symbols, streams and encryption, or choose another --out",
         )
     return begun
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse a folder with anything in it that no capture began."""
+    ours = {LOG, SEGMENTS, ENTRIES}
+    others = sorted(
+        path.name for path in folder.iterdir() if path.name not in ours and not path.name.startswith(".")
+    )
+    if others:
+        raise OutputError(
+            "is there already and no capture",
+            file=folder,
+            found=", ".join(others[:5]),
+            remedy="Choose another --out",
+        )
 
 
 def _compared(begun: CaptureHead, head: CaptureHead) -> tuple[str, str]:
@@ -240,10 +257,10 @@ def newest_entry(folder: Path) -> PublishedEntry | None:
     return read_entry(paths[-1]) if paths else None
 
 
-def publish_entry(folder: Path, entry: Entry) -> PublishedEntry:
-    """Publish an entry; from then on its segment counts, and its log may go."""
+def publish_entry(folder: Path, entry: Entry, *, adopt: bool = False) -> PublishedEntry:
+    """Publish an entry; from then on its segment counts, and its log may go. ``adopt`` as `publishing`."""
     content = msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
-    publish_bytes(folder / ENTRIES / f"{entry.name}.json", content)
+    publish_bytes(folder / ENTRIES / f"{entry.name}.json", content, adopt=adopt)
     return PublishedEntry(entry, hashlib.sha256(content).hexdigest())
 
 

@@ -92,9 +92,9 @@ def make_folder(path: Path) -> None:
         _named.add(known)
 
 
-def publish_bytes(path: Path, content: bytes) -> None:
-    """Publish ``content`` as a file, whole or not at all; errors as `publishing`."""
-    with publishing(path) as temporary:
+def publish_bytes(path: Path, content: bytes, *, adopt: bool = False) -> None:
+    """Publish ``content`` as a file, whole or not at all; ``adopt`` and errors as `publishing`."""
+    with publishing(path, adopt=adopt) as temporary:
         temporary.write_bytes(content)
 
 

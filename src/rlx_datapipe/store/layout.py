@@ -14,6 +14,7 @@ UNKNOWN = "unknown"
 EPOCH = r"epoch-([0-9]{10})(?:-[0-9]{3})?"
 """Name of a file of an epoch, as a pattern; only where one file grows too large the next has a number."""
 _PLAIN = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,63}")
+_PLAIN_FILE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._=-]{0,98}[A-Za-z0-9])?")
 
 
 def slug(name: str) -> str:
@@ -24,10 +25,29 @@ def slug(name: str) -> str:
     """
     if _PLAIN.fullmatch(name) and ".." not in name:
         return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    ascii_part = re.sub(r"[^A-Za-z0-9]+", "_", name)[:48].strip("_").lower()
     # A plain name never begins with an underscore, so no name from outside can imitate a slug.
-    return f"_{ascii_part or 'name'}-{digest}"
+    return f"_{_ascii(name)}-{_digest(name)}"
+
+
+def _ascii(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", name)[:48].strip("_").lower() or "name"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def file_slug(name: str) -> str:
+    """A file name for any name from outside: itself if it is plain, else ASCII, a hash and its plain suffix.
+
+    Never a separator, hidden, a dot-dot or longer than 100 bytes.
+    """
+    if _PLAIN_FILE.fullmatch(name) and ".." not in name:
+        return name
+    suffix = re.search(r"(?:\.[A-Za-z0-9]{1,12}){1,2}\Z", name)
+    told = suffix[0] if suffix else ""
+    # No plain name has a tilde, so none can imitate a slug.
+    return f"{_ascii(name.removesuffix(told))}~{_digest(name)}{told}"
 
 
 def readable(name: str) -> str:

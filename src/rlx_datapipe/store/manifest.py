@@ -30,21 +30,29 @@ class ChainManifest(msgspec.Struct, frozen=True):
     """One exchange and symbol: where it came from and how its numbers are scaled.
 
     ``summary`` is there once the chain was written to its end; a chain without it was interrupted.
+    ``strategy`` is how its events got their book.
     """
 
     instrument: Instrument
     source_format: str
     files: tuple[SourceFile, ...]
     summary: dict[str, Any] = msgspec.field(default_factory=dict)
+    strategy: str = "full"
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """All chains of one dataset and the settings that made them."""
+    """All chains of one dataset and the settings that made them.
+
+    ``certificates`` are the digests of those that cover its sources in staging folders; ``uncertified`` says
+    that such sources were read without.
+    """
 
     writer: str
     settings: Settings
     chains: tuple[ChainManifest, ...]
     planned: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    uncertified: bool = False
     format_version: int = FORMAT_VERSION
 
     @property
@@ -133,11 +141,18 @@ def require_place(folder: Path, *, resume: bool = False) -> None:
 
 
 def start_dataset(
-    folder: Path, writer: str, settings: Settings, planned: Sequence[str] = (), *, resume: bool = False
+    folder: Path,
+    writer: str,
+    settings: Settings,
+    planned: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    **vouchers: Any,
 ) -> None:
     """Make an empty dataset: the folder and its manifest head, with the chains that it will hold.
 
-    With ``resume``, one that is there is taken as it is.
+    With ``resume``, one that is there is taken as it is. ``vouchers`` are ``certificates`` and
+    ``uncertified``, of which only those enter the head that say anything.
 
     Raises
     ------
@@ -152,6 +167,7 @@ def start_dataset(
     except OSError as error:
         raise unwritable(folder, error) from error
     head = {"format_version": FORMAT_VERSION, "writer": writer, "settings": settings, "planned": planned}
+    head |= {name: value for name, value in vouchers.items() if value}
     publish_bytes(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(head), indent=2) + b"\n")
 
 
@@ -192,7 +208,12 @@ def read_manifest(folder: Path) -> Manifest:
             remedy="Give the folder that rlx reconstruct --out made",
         ) from error
     return Manifest(
-        writer=writer, settings=settings, chains=tuple(chains), planned=tuple(head.get("planned", ()))
+        writer=writer,
+        settings=settings,
+        chains=tuple(chains),
+        planned=tuple(head.get("planned", ())),
+        certificates=tuple(head.get("certificates", ())),
+        uncertified=bool(head.get("uncertified", False)),
     )
 
 

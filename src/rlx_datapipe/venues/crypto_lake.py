@@ -23,6 +23,10 @@ LEVELS = 20
 FUTURES = "BINANCE_FUTURES"
 PERPETUAL = "-PERP"
 
+EARLIEST_NS = int(dt.datetime(2017, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
+LATEST_NS = int(dt.datetime(2100, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
+"""Times of the archive lie from the one up to the other."""
+
 OTHER_TABLES = (
     "book_1m",
     "book_delta",
@@ -198,16 +202,17 @@ def _accepts(table: str, wanted: pa.Field, kind: pa.DataType) -> bool:
     if wanted.name in _RENAMED:
         return bool(pa.types.is_int64(kind) or pa.types.is_timestamp(kind))
     if table == DELTAS and wanted.name == "side_is_bid":
-        return bool(pa.types.is_boolean(kind)) or _is_text(kind)
+        return bool(pa.types.is_boolean(kind)) or is_text(kind)
     accepts: Callable[[pa.DataType], bool] = {
         pa.int64(): pa.types.is_integer,
-        pa.string(): _is_text,
+        pa.string(): is_text,
         pa.float64(): pa.types.is_float64,
     }[wanted.type]
     return bool(accepts(kind))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is text, by itself or as a dictionary."""
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(
         pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
@@ -220,8 +225,20 @@ def _few(told: list[str], most: int = 5) -> str:
 
 def archive_path(table: str, exchange: str, symbol: str, date: dt.date, number: int = 1) -> PurePosixPath:
     """Where the archive keeps a file, relative to its root."""
-    folder = f"{table}/exchange={_safe(exchange)}/symbol={_safe(symbol)}/dt={date.isoformat()}"
-    return PurePosixPath(folder, f"{number}.snappy.parquet")
+    return archive_folder(table, exchange, symbol, date) / f"{number}.snappy.parquet"
+
+
+def archive_folder(table: str, exchange: str, symbol: str, date: dt.date) -> PurePosixPath:
+    """Where the archive keeps the files of a day, relative to its root.
+
+    Raises
+    ------
+    OptionError
+        When one of these is no plain name: nothing from outside becomes a way out of a folder.
+    """
+    return PurePosixPath(
+        _safe(table), f"exchange={_safe(exchange)}", f"symbol={_safe(symbol)}", f"dt={date.isoformat()}"
+    )
 
 
 def _safe(name: str) -> str:

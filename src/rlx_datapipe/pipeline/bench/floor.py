@@ -19,13 +19,13 @@ import zstandard
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.ingestion.archives import LAKE
-from rlx_datapipe.ingestion.lake_open import open_lake
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench.figure import cores
 from rlx_datapipe.store.columns import as_written
 from rlx_datapipe.store.files import sync
 from rlx_datapipe.store.parts import ROW_GROUP_ROWS, writer
 from rlx_datapipe.store.tables import data_files, read_file
+from rlx_datapipe.venues.crypto_lake_open import open_lake
 
 Task = Callable[[], Any]
 

@@ -63,6 +63,15 @@ BENCHMARKS = {
     "handover": Benchmark(
         "handover", "connections replaced at 20,000 messages a second", ("messages", "folder"), quick=False
     ),
+    "download": Benchmark(
+        "download", "an archive's files, beside plain requests", ("seed", "repeats", "folder"), quick=False
+    ),
+    "strategies": Benchmark(
+        "strategies",
+        "the book without deltas, by strategy",
+        ("messages", "seed", "source", "folder"),
+        quick=False,
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False

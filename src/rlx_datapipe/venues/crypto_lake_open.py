@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +12,14 @@ import pyarrow.parquet as pq
 
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.instrument import same_symbol
-from rlx_datapipe.venues.crypto_lake import PARTITION_COLUMNS, SCHEMAS, Layout, SchemaProblem, match_table
+from rlx_datapipe.venues.crypto_lake import (
+    PARTITION_COLUMNS,
+    SCHEMAS,
+    Layout,
+    SchemaProblem,
+    is_text,
+    match_table,
+)
 
 _MAGIC = b"PAR1"
 _MOST_CELLS = 2**36
@@ -19,6 +27,7 @@ _MOST_CELLS = 2**36
 _ROWS_UNSUSPECTED = 10_000_000
 _ROWS_PER_BYTE = 100
 _LEAST_BYTES = 12
+_TEXT_MAX = 256
 
 
 def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
@@ -29,14 +38,8 @@ def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
     SourceError
         When it is no whole Parquet file, no table of Crypto Lake, or claims absurd numbers of rows.
     """
-    _check_ends(path)
-    try:
-        # Buffered ahead, as by default, all that was read of the file would stay in memory until its end.
-        file = pq.ParquetFile(path, memory_map=False, pre_buffer=False)
-        schema = file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError("Parquet footer can't be read", file=path, found=_first_line(error)) from error
-    layout = match_table(schema)
+    file = open_parquet(path)
+    layout = match_table(file.schema_arrow)
     if isinstance(layout, SchemaProblem):
         file.close()
         raise SourceError(
@@ -45,8 +48,25 @@ def open_lake(path: Path) -> tuple[pq.ParquetFile, Layout]:
             found=layout.sentence(),
             expected=f"one of {', '.join(SCHEMAS)}",
         )
-    _check_metadata(path, file.metadata)
+    check_metadata(path, file.metadata)
     return file, layout
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """An open Parquet file, whatever its columns; checksums of pages are held to, where there are any.
+
+    Raises
+    ------
+    SourceError
+        When it is no whole Parquet file.
+    """
+    _check_ends(path)
+    try:
+        file = _opened(path)
+        _ = file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError("Parquet footer can't be read", file=path, found=_first_line(error)) from error
+    return file
 
 
 def _first_line(error: Exception) -> str:
@@ -78,8 +98,19 @@ def _check_ends(path: Path) -> None:
         )
 
 
-def _check_metadata(path: Path, metadata: pq.FileMetaData) -> None:
-    """Refuse a footer that claims more than a day can hold, before anything is read or allocated."""
+def _opened(path: Path, **how: Any) -> pq.ParquetFile:
+    # Buffered ahead, as by default, all that was read of the file would stay in memory until its end.
+    return pq.ParquetFile(path, memory_map=False, pre_buffer=False, page_checksum_verification=True, **how)
+
+
+def check_metadata(path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse a footer that claims more than a day can hold, before anything is read or allocated.
+
+    Raises
+    ------
+    SourceError
+        When it does.
+    """
     rows, size = metadata.num_rows, path.stat().st_size
     groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     absurd = rows < 0 or min(groups, default=0) < 0 or sum(groups) != rows
@@ -107,9 +138,7 @@ def read_batches(
     against ``names``, the exchange and the symbol, and left out. The first ``start_row`` rows are passed
     over; the batches end at the same rows as without that.
     """
-    if not start_row:
-        yield from _read_groups(file, layout, path, names, batch_rows, 0, 0)
-        return
+    # Where texts come as dictionaries, Arrow ends batches at row groups as well: they are cut by us.
     group, row = _group_of(file.metadata, start_row)
     tables = _read_groups(file, layout, path, names, batch_rows, group, row)
     yield from _cut(tables, start_row - row, batch_rows - start_row % batch_rows, batch_rows)
@@ -159,6 +188,10 @@ def _read_groups(
     columns = [*layout.columns.values(), *told]
     groups = list(range(first_group, file.metadata.num_row_groups))
     try:
+        texts = [name for name in columns if is_text(file.schema_arrow.field(name).type)]
+        if texts:
+            # One long text that stands in every row would be in memory as often as there are rows.
+            file = _opened(path, metadata=file.metadata, read_dictionary=texts)
         for batch in file.iter_batches(
             # In its own threads Arrow needs half as much work again, and the cores have other stages to run.
             batch_rows,
@@ -166,6 +199,8 @@ def _read_groups(
             columns=columns,
             use_threads=False,
         ):
+            for name in texts:
+                _check_texts(path, batch.column(name), name, done)
             for name in told:
                 _check_one(path, batch.column(name), name, known[name], done)
             yield _canonical(batch, layout)
@@ -181,6 +216,21 @@ def _read_groups(
     if done != file.metadata.num_rows:
         raise SourceError(
             "fewer rows than the footer states", file=path, found=done, expected=file.metadata.num_rows
+        )
+
+
+def _check_texts(path: Path, column: pa.Array, name: str, done: int) -> None:
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    longest = pc.max(pc.binary_length(values)).as_py() or 0
+    if longest > _TEXT_MAX:
+        raise SourceError(
+            "text is too long to be a side or a name",
+            file=path,
+            field=name,
+            found=f"{longest} bytes",
+            expected=f"at most {_TEXT_MAX}",
+            rows=f"{done + 1} to {done + len(column)}",
+            remedy="Download it again.",
         )
 
 

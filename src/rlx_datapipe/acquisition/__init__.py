@@ -1,0 +1,1 @@
+"""Acquisition: archives become staged, checked and certified files."""

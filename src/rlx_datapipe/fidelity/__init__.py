@@ -1,0 +1,1 @@
+"""Is the dataset like the market? Metrics, distances and verdicts that respect dependence."""

@@ -1,0 +1,191 @@
+"""Three families that most metrics belong to: distributions, numbers per window, fitted parameters."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.fidelity.bins import BINS, golden_bins
+from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers, Statistic, distance
+from rlx_datapipe.fidelity.distances import FloatArray, classical_ks_p, two_sample
+from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
+from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
+
+SAMPLE_MAX = 2_000_000
+"""Values of a side from which edges of bins and exact distances are taken; of more, every k-th."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Finite values of one window, float64 (n,), and a weight above 0 of each, int64 (n,), or none."""
+
+    values: FloatArray
+    weights: Int64Array | None = None
+
+
+class DistributionMetric(MetricPlugin):
+    """A metric that compares the distribution of some value on both sides.
+
+    The value of the metric is the K-S distance at the edges of 1024 golden-quantile bins, unless
+    ``statistic`` says otherwise; all other distances stand beside it. With weights the distributions are
+    those of time.
+
+    Attributes
+    ----------
+    statistic
+        The distance that is the value, and that decides.
+    values_min
+        How many values a side needs.
+    """
+
+    tier: ClassVar[int] = 2
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    statistic: ClassVar[Statistic] = Statistic.KS
+    values_min: ClassVar[int] = 100
+    engineering_floor: ClassVar[float] = 0.03
+
+    @abstractmethod
+    def sample(self, window: Window, data: Comparison) -> Sample:
+        """The values of one window."""
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """All distances of the two sides."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        sides = [[self.sample(window, data) for window in side.windows] for side in data.sides]
+        for side, samples in zip(data.sides, sides, strict=True):
+            held = sum(len(one.values) for one in samples)
+            if held < self.values_min:
+                return self.lacks(
+                    f"too little data: {held} values on the {side.name} side, {self.values_min} needed"
+                )
+        pooled = [_pooled(samples) for samples in sides]
+        bins = golden_bins(pooled[0].values, BINS)
+        golden, recon = (
+            np.stack([bins.count(one.values, one.weights) for one in samples]) for samples in sides
+        )
+        blocks = BlockCounts(golden, recon, bins.centres, self.statistic)
+        every = two_sample(pooled[0].values, pooled[1].values, pooled[0].weights, pooled[1].weights)
+        return self.says(
+            distance(blocks),
+            blocks=blocks,
+            ks=every.ks,
+            anderson_darling=every.anderson_darling,
+            anderson_darling_per_pair=every.anderson_darling_per_pair,
+            cramer_von_mises=every.cramer_von_mises,
+            energy=every.energy,
+            wasserstein=every.wasserstein,
+            classical_ks_p_not_valid_under_dependence=classical_ks_p(every.ks, every.n, every.m),
+            golden_mean=_mean(pooled[0]),
+            recon_mean=_mean(pooled[1]),
+            golden_values=every.n,
+            recon_values=every.m,
+        )
+
+
+class NumberMetric(MetricPlugin):
+    """A metric that compares the mean over windows of some number, in its own unit.
+
+    The value is the absolute difference of the means; both means stand beside it.
+
+    Attributes
+    ----------
+    windows_min
+        In how many windows of each side the number must be defined.
+    """
+
+    tier: ClassVar[int] = 3
+    windows_min: ClassVar[int] = 1
+
+    @abstractmethod
+    def number(self, window: Window, data: Comparison) -> float:
+        """The number of one window; NaN where it is not defined."""
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The difference of the two means."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        golden, recon = (self._numbers(side, data) for side in data.sides)
+        for side, numbers in zip(data.sides, (golden, recon), strict=True):
+            defined = int((~np.isnan(numbers)).sum())
+            if defined < self.windows_min:
+                return self.lacks(
+                    f"too little data: defined in {defined} windows of the {side.name} side, "
+                    f"{self.windows_min} needed"
+                )
+        blocks = BlockNumbers(golden, recon)
+        means = [float(np.nanmean(side)) for side in (golden, recon)]
+        return self.says(
+            distance(blocks),
+            blocks=blocks,
+            golden=means[0],
+            recon=means[1],
+            ratio=means[1] / means[0] if means[0] else None,
+        )
+
+    def _numbers(self, side: MarketSide, data: Comparison) -> FloatArray:
+        return np.array([self.number(window, data) for window in side.windows], dtype=np.float64)
+
+
+def _pooled(samples: list[Sample]) -> Sample:
+    """All windows of a side together, thinned to `SAMPLE_MAX` evenly."""
+    values = np.concatenate([one.values for one in samples])
+    step = -(-len(values) // SAMPLE_MAX)
+    given = [one.weights for one in samples if one.weights is not None]
+    weights = np.concatenate(given)[::step] if len(given) == len(samples) else None
+    return Sample(values[::step], weights)
+
+
+def _mean(sample: Sample) -> float:
+    return float(np.average(sample.values, weights=sample.weights))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted parameter with its standard error; ``reason`` says why there is none."""
+
+    estimate: float
+    error: float
+    reason: str = ""
+
+
+class FitMetric(MetricPlugin):
+    """A metric that compares a parameter fitted to each side as a whole; both fits are noisy.
+
+    The value is the absolute difference of the estimates. Their errors stand beside it, and
+    `decision.two_fits` judges by them.
+
+    Attributes
+    ----------
+    tolerance
+        Tolerated difference relative to the golden estimate.
+    """
+
+    tier: ClassVar[int] = 3
+    tolerance: ClassVar[float] = 0.1
+
+    @abstractmethod
+    def fit(self, side: MarketSide, data: Comparison) -> Fit:
+        """The parameter of one side."""
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The difference of the two estimates."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        fits = [self.fit(side, data) for side in data.sides]
+        for side, one in zip(data.sides, fits, strict=True):
+            if one.reason:
+                return self.lacks(f"too little data: {one.reason} on the {side.name} side")
+        golden, recon = fits
+        return self.says(
+            abs(golden.estimate - recon.estimate),
+            golden=golden.estimate,
+            golden_error=golden.error,
+            recon=recon.estimate,
+            recon_error=recon.error,
+            tolerance=self.tolerance,
+        )

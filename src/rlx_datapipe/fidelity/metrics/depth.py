@@ -1,0 +1,120 @@
+"""Depth: how much rests at the best prices and behind them, how it leans, and how levels move together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.fidelity.blocks import Statistic
+from rlx_datapipe.fidelity.distances import FloatArray
+from rlx_datapipe.fidelity.families import DistributionMetric, Sample
+from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
+from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need
+
+LADDERS_MIN = 50
+
+
+def imbalance(bid: Int64Array, ask: Int64Array) -> FloatArray:
+    """(bid - ask) / (bid + ask) of quantities above 0, float64 (n,), in [-1, 1]."""
+    return (bid - ask) / (bid + ask)
+
+
+def level_correlation(levels: Int64Array) -> FloatArray:
+    """Correlation of the quantities of all levels of both sides, bids first, float64 (2 depth, 2 depth).
+
+    Only samples in which every level is there count; NaN where a level never changes, or too few are whole.
+    """
+    depth = levels.shape[2]
+    quantities = levels[:, 1::2, :].reshape(len(levels), 2 * depth)
+    whole = quantities[(quantities != NONE).all(axis=1)].astype(np.float64)
+    if len(whole) < 2:
+        return np.full((2 * depth, 2 * depth), np.nan)
+    centred = whole - whole.mean(axis=0)
+    deviation = np.sqrt((centred * centred).mean(axis=0))
+    moved = deviation > 0
+    scaled = centred / np.where(moved, deviation, 1.0)
+    correlation = scaled.T @ scaled / len(whole)
+    return np.where(moved[:, None] & moved[None, :], correlation, np.nan)
+
+
+class TouchDepth(DistributionMetric):
+    """What rests at the best prices of both sides together."""
+
+    name = "touch_depth"
+    category = "depth"
+    purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
+    reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
+    requirements = frozenset({Need.QUOTES})
+
+    def sample(self, window: Window, data: Comparison) -> Sample:
+        """Quantities in scaled units with their times."""
+        quotes = window.quotes
+        stood = quotes.hold_ns > 0
+        total = (quotes.bid_quantity + quotes.ask_quantity).astype(np.float64)
+        return Sample(total[stood], quotes.hold_ns[stood])
+
+
+class Imbalance(DistributionMetric):
+    """How the quantity at the best prices leans to the bid."""
+
+    name = "imbalance"
+    category = "depth"
+    statistic = Statistic.ANDERSON_DARLING
+    bounds = (0.0, float("inf"))
+    engineering_floor = 0.01
+    purpose = "Anderson-Darling distance (per pair) of the imbalance at the best prices, weighted by time"
+    reference = "LOB-Bench (arXiv 2502.09172); U-shaped, so the tails are what is compared"
+    requirements = frozenset({Need.QUOTES})
+
+    def sample(self, window: Window, data: Comparison) -> Sample:
+        """Imbalances with their times."""
+        quotes = window.quotes
+        stood = (quotes.hold_ns > 0) & (quotes.bid_quantity + quotes.ask_quantity > 0)
+        return Sample(
+            imbalance(quotes.bid_quantity[stood], quotes.ask_quantity[stood]), quotes.hold_ns[stood]
+        )
+
+
+class DepthCorrelation(MetricPlugin):
+    """How the quantities of levels move together."""
+
+    name = "depth_correlation"
+    category = "depth"
+    tier = 2
+    bounds = (0.0, 2.0)
+    engineering_floor = 0.05
+    purpose = "greatest difference between the correlations of level quantities, over all pairs of levels"
+    reference = "definition; gate 0.05"
+    requirements = frozenset({Need.LADDERS})
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The greatest difference, over pairs of levels that both sides have."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        depth = min(_depth(side) for side in data.sides)
+        parts = [[w.samples[:, :, :depth] for w in side.windows if len(w.samples)] for side in data.sides]
+        tables = []
+        for side, samples in zip(data.sides, parts, strict=True):
+            levels = np.concatenate(samples)
+            if len(levels) < LADDERS_MIN:
+                held = f"{len(levels)} sampled books on the {side.name} side"
+                return self.lacks(f"too little data: {held}, {LADDERS_MIN} needed")
+            tables.append(level_correlation(levels))
+        gaps = np.abs(tables[0] - tables[1])
+        known = ~np.isnan(gaps)
+        if not known.any():
+            return self.lacks("too little data: no pair of levels that is whole on both sides")
+        return self.says(
+            min(2.0, float(gaps[known].max())),
+            mean=float(gaps[known].mean()),
+            frobenius=float(np.sqrt((gaps[known] ** 2).sum())),
+            levels=depth,
+            pairs_known=float(known.mean()),
+        )
+
+
+def _depth(side: MarketSide) -> int:
+    return min(int(window.samples.shape[2]) for window in side.windows if len(window.samples))
+
+
+METRICS: tuple[type[MetricPlugin], ...] = (TouchDepth, Imbalance, DepthCorrelation)

@@ -1,0 +1,140 @@
+"""The best quotes of both sides on one clock: how far they differ, and how long they are equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.fidelity.blocks import BlockNumbers
+from rlx_datapipe.fidelity.market import Comparison, Quotes, Window
+from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, MetricResult, Need
+
+
+@dataclass(frozen=True)
+class TouchError:
+    """How the best prices of two sides differ over the time in which both have some.
+
+    ``rms_ticks`` is the root of the time mean of the squared differences of bid and ask; ``exact`` the share
+    of that time in which both prices are equal; ``greatest_ticks`` the largest difference.
+    """
+
+    rms_ticks: float
+    exact: float
+    greatest_ticks: float
+    compared_ns: int
+
+
+def touch_error(golden: Window, recon: Window) -> TouchError:
+    """Compare the best prices of one interval on one clock, exactly: both are steps, so the mean is a sum."""
+    edges = np.unique(
+        np.concatenate(
+            [times for w in (golden, recon) for times in _edges(w.quotes)] or [np.zeros(0, np.int64)]
+        )
+    )
+    if len(edges) < 2:
+        return TouchError(float("nan"), float("nan"), float("nan"), 0)
+    starts, lengths = edges[:-1], np.diff(edges)
+    first, second = (_at(window.quotes, starts) for window in (golden, recon))
+    both = (first[0] >= 0) & (second[0] >= 0)
+    compared = int(lengths[both].sum())
+    if not compared:
+        return TouchError(float("nan"), float("nan"), float("nan"), 0)
+    gaps = (second[:, both] - first[:, both]) / golden.tick
+    weights = lengths[both] / compared
+    exact = int(lengths[both][(gaps == 0).all(axis=0)].sum()) / compared
+    return TouchError(
+        rms_ticks=float(np.sqrt((gaps**2).mean(axis=0) @ weights)),
+        exact=exact,
+        greatest_ticks=float(np.abs(gaps).max()),
+        compared_ns=compared,
+    )
+
+
+def _edges(quotes: Quotes) -> tuple[Int64Array, Int64Array]:
+    return quotes.time_ns, quotes.time_ns + quotes.hold_ns
+
+
+def _at(quotes: Quotes, times: Int64Array) -> Int64Array:
+    """Best bid and ask standing at each time, int64 (2, n); -1 where none stands."""
+    out = np.full((2, len(times)), -1, dtype=np.int64)
+    if not len(quotes.time_ns):
+        return out
+    at = np.searchsorted(quotes.time_ns, times, side="right") - 1
+    held = np.maximum(at, 0)
+    stands = (at >= 0) & (times < quotes.time_ns[held] + quotes.hold_ns[held])
+    out[0, stands], out[1, stands] = quotes.bid[held[stands]], quotes.ask[held[stands]]
+    return out
+
+
+class _Touch(MetricPlugin):
+    """What both touch metrics share: only windows of one interval are compared."""
+
+    category = "touch"
+    tier = 1
+    requirements = frozenset({Need.QUOTES})
+
+    def validate_requirements(self, data: Comparison) -> str:
+        """Both sides are the same interval, with quotes on both."""
+        if not data.is_paired:
+            return "not the same interval: the best quotes can only be held against those of the same time"
+        return super().validate_requirements(data)
+
+    def errors(self, data: Comparison) -> list[TouchError]:
+        """One for each pair of windows."""
+        return [touch_error(a, b) for a, b in zip(data.golden.windows, data.recon.windows, strict=True)]
+
+
+class TouchRms(_Touch):
+    """Error of the best prices."""
+
+    name = "touch_rms"
+    unit = "ticks"
+    engineering_floor = 0.1
+    purpose = "root mean square difference of the best prices over time"
+    reference = "definition; gate 0.1 tick"
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The error over all windows together."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        errors = [one for one in self.errors(data) if one.compared_ns]
+        if not errors:
+            return self.lacks("too little data: no time at which both sides have best quotes")
+        total = sum(one.compared_ns for one in errors)
+        rms = sum(one.rms_ticks**2 * (one.compared_ns / total) for one in errors) ** 0.5
+        per_window = np.array([one.rms_ticks for one in errors])
+        return self.says(
+            float(rms),
+            blocks=BlockNumbers(np.zeros(len(errors)), per_window),
+            greatest_ticks=max(one.greatest_ticks for one in errors),
+            compared_s=total / 1e9,
+        )
+
+
+class TouchExact(_Touch):
+    """Share of time in which the best prices are right."""
+
+    name = "touch_exact"
+    goal = Goal.MAXIMISE
+    bounds = (0.0, 1.0)
+    engineering_floor = 0.001
+    purpose = "share of the time in which both best prices are equal"
+    reference = "definition; gate 99.9 %"
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The share over all windows together."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        errors = [one for one in self.errors(data) if one.compared_ns]
+        if not errors:
+            return self.lacks("too little data: no time at which both sides have best quotes")
+        total = sum(one.compared_ns for one in errors)
+        exact = sum(one.exact * one.compared_ns for one in errors) / total
+        shares = np.array([one.exact for one in errors])
+        blocks = BlockNumbers(np.ones(len(errors)), shares)
+        return self.says(min(1.0, float(exact)), blocks=blocks, compared_s=total / 1e9)
+
+
+METRICS: tuple[type[MetricPlugin], ...] = (TouchRms, TouchExact)

@@ -1,0 +1,96 @@
+"""From what metrics measured to a verdict on each: paired, unpaired, or by two fits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx_datapipe.fidelity.blocks import window_distances
+from rlx_datapipe.fidelity.decision import (
+    RESOLUTIONS_MIN,
+    DecisionSettings,
+    Standing,
+    Verdict,
+    two_fits,
+)
+from rlx_datapipe.fidelity.engine import Measured
+from rlx_datapipe.fidelity.families import FitMetric
+from rlx_datapipe.fidelity.judge import Case, judge
+from rlx_datapipe.fidelity.market import Comparison
+from rlx_datapipe.fidelity.paired import decide_paired, paired
+from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
+from rlx_datapipe.fidelity.registry import MetricRegistry
+
+
+def verdicts(
+    measured: Measured,
+    registry: MetricRegistry,
+    data: Comparison,
+    rng: np.random.Generator,
+    settings: DecisionSettings | None = None,
+) -> dict[str, Verdict]:
+    """The verdict on each metric that was measured, by name.
+
+    Paired windows are compared window by window; other windows by permutation and resampling, all metrics
+    together; fits by their errors. A metric that says no more than one number of both sides has no verdict
+    unless the sides are equal in it: it is INCONCLUSIVE, with that reason. A metric that failed has a
+    finding, no verdict.
+
+    Parameters
+    ----------
+    measured
+        From `engine.run_metrics`, on these data.
+    rng
+        The only source of chance.
+    """
+    rule = settings or DecisionSettings()
+    told: dict[str, Verdict] = {}
+    cases: dict[str, Case] = {}
+    for name, result in measured.results.items():
+        plugin = registry.get(name)
+        if (settled := _settled(plugin, result, data)) is not None:
+            told[name] = settled
+        elif data.is_paired and result.blocks is not None:
+            apart = window_distances(result.blocks)
+            found = paired(np.zeros(len(apart)), apart, rng, rounds=rule.rounds, share=rule.upper_share)
+            told[name] = decide_paired(found, plugin.engineering_floor, rule)
+        elif result.blocks is not None:
+            cases[name] = Case(
+                result.blocks,
+                engineering_floor=plugin.engineering_floor,
+                tolerable=plugin.tolerable,
+                scale_ns=plugin.scale_ns,
+                resolution_ns=data.resolution_ns,
+            )
+    days = len({window.start_ns // 86_400_000_000_000 for window in data.golden.windows})
+    judged = judge(cases, rng, rule, days=days).verdicts if cases else {}
+    return {name: told[name] if name in told else judged[name] for name in measured.results}
+
+
+def _settled(plugin: type[MetricPlugin], result: MetricResult, data: Comparison) -> Verdict | None:
+    """The verdict where no resampling is needed for it; None where it is."""
+    if 0 < plugin.scale_ns < RESOLUTIONS_MIN * data.resolution_ns:
+        reason = f"speaks of {plugin.scale_ns:,} ns, and the stamps step by {data.resolution_ns:,} ns"
+        return Verdict(standing=Standing.NOT_IDENTIFIABLE, reason=reason)
+    if result.value is None:
+        return Verdict(standing=Standing.INCONCLUSIVE, reason=result.reason)
+    if issubclass(plugin, FitMetric):
+        numbers = result.measures
+        if data.is_paired and result.value == 0:
+            return Verdict(standing=Standing.PASS, reason="equal on both sides")
+        return two_fits(
+            numbers["golden"],
+            numbers["golden_error"],
+            numbers["recon"],
+            numbers["recon_error"],
+            plugin.tolerance,
+        )
+    if result.blocks is None:
+        margin = plugin.engineering_floor
+        if data.is_paired:
+            gap = abs(result.value - plugin().best())
+            standing = Standing.PASS if gap <= margin else Standing.INCONCLUSIVE
+            reason = f"{result.value:.4g} over the whole of one interval, margin {margin:.4g}"
+            return Verdict(standing=standing, reason=reason, margin=margin)
+        reason = "one number for both sides: its noise is not known"
+        return Verdict(standing=Standing.INCONCLUSIVE, reason=reason)
+    return None

@@ -1,0 +1,91 @@
+"""From metrics to verdicts, on a seeded market: itself, another draw of it, and one that is spoiled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from rlx_datapipe.fidelity.blocks import BlockNumbers
+from rlx_datapipe.fidelity.catalogue import standard_registry
+from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
+from rlx_datapipe.fidelity.dependence import neighbour_memory
+from rlx_datapipe.fidelity.engine import run_metrics
+from rlx_datapipe.fidelity.judge import Case, judge
+from rlx_datapipe.fidelity.market import Comparison
+from rlx_datapipe.fidelity.rehearsal import ar1
+from rlx_datapipe.fidelity.synthetic import synthetic_side
+from rlx_datapipe.fidelity.verdicts import verdicts
+
+REGISTRY = standard_registry(with_plugins=False)
+RULE = DecisionSettings(permutations=199, rounds=199, floor_factor=1.5)
+
+
+@cache
+def judged(
+    golden: int, recon: int, noise: float, *, is_paired: bool, resolution_ns: int = 1
+) -> dict[str, Verdict]:
+    sides = [synthetic_side(golden, windows=30), synthetic_side(recon, noise=noise, name="recon", windows=30)]
+    if resolution_ns > 1:
+        coarse = tuple(replace(window, resolution_ns=resolution_ns) for window in sides[1].windows)
+        sides[1] = replace(sides[1], windows=coarse)
+    data = Comparison(sides[0], sides[1], is_paired=is_paired)
+    measured = run_metrics(REGISTRY, data)
+    assert measured.findings == []
+    return verdicts(measured, REGISTRY, data, np.random.default_rng(0), RULE)
+
+
+def named(found: dict[str, Verdict], standing: Standing) -> set[str]:
+    return {name for name, one in found.items() if one.standing is standing}
+
+
+def test_a_capture_against_itself_passes_in_all_that_has_a_number() -> None:
+    found = judged(1, 1, 0.0, is_paired=True)
+    without = named(found, Standing.INCONCLUSIVE)
+    assert all(found[name].reason.startswith("too little data") for name in without)
+    assert named(found, Standing.PASS) == found.keys() - without
+    assert len(without) <= 5
+
+
+def test_another_draw_of_the_same_market_fails_nothing() -> None:
+    found = judged(1, 2, 0.0, is_paired=False)
+    assert named(found, Standing.FAIL) == set()
+    assert named(found, Standing.PASS) >= {
+        "spread_l1",
+        "touch_depth",
+        "trade_gaps",
+        "trade_size",
+        "returns_1s",
+    }
+    assert "same time" in found["touch_rms"].reason
+
+
+@pytest.mark.parametrize("is_paired", [True, False])
+def test_a_spoiled_market_fails(is_paired: bool) -> None:
+    found = judged(1, 1 if is_paired else 2, 0.5, is_paired=is_paired)
+    must = {"spread_l1", "spread_l10", "touch_depth", "imbalance", "trade_size", "trade_fano"}
+    assert named(found, Standing.FAIL) >= must | ({"touch_rms", "touch_exact"} if is_paired else set())
+    assert named(found, Standing.PASS) & must == set()
+
+
+def test_what_the_stamps_cannot_resolve_is_not_identifiable() -> None:
+    found = judged(1, 2, 0.0, is_paired=False, resolution_ns=400_000_000)
+    assert "ofi_1s" in named(found, Standing.NOT_IDENTIFIABLE)
+    assert "spread_l1" not in named(found, Standing.NOT_IDENTIFIABLE)
+
+
+def test_windows_that_remember_each_other_carry_no_verdict() -> None:
+    slow = [ar1(0.9, 60, np.random.default_rng(seed)) for seed in (3, 4)]
+    assert neighbour_memory(slow[0]) > 0.5
+    assert neighbour_memory(np.random.default_rng(5).normal(size=60)) == 0
+    found = judge({"slow": Case(BlockNumbers(slow[0], slow[1]), 9.0)}, np.random.default_rng(0), RULE)
+    assert found.verdicts["slow"].standing is Standing.INCONCLUSIVE
+    assert "must be longer" in found.verdicts["slow"].reason
+
+
+def test_the_same_seed_gives_the_same_verdicts() -> None:
+    first = judged(1, 2, 0.5, is_paired=False)
+    judged.cache_clear()
+    assert judged(1, 2, 0.5, is_paired=False) == first
