@@ -125,9 +125,7 @@ def _show_timeline(width: int, report: dict[str, Any]) -> None:
         return
     for symbol in report["symbols"]:
         screen.print(f"{symbol[:8]:<8} {_regimes_over_time(moments, symbol, columns)}", soft_wrap=True)
-    screen.print(
-        "[dim]         h high, n normal, l low, s special, · too few segments before it[/]"
-    )
+    screen.print("[dim]         h high, n normal, l low, s special, · too few segments before it[/]")
 
 
 def _over_time(moments: Sequence[dict[str, Any]], columns: int) -> list[float]:

@@ -30,7 +30,7 @@ def trouble_text(kind: str, facts: Mapping[str, object]) -> str:
 
 def refused_text(symbol: str, said: str) -> str:
     """That a symbol is refused, with the venue's own words."""
-    return f'{symbol} is refused: the exchange says "{said}"; nothing of it is recorded'
+    return f'{symbol} is refused: the exchange says "{said}"'
 
 
 def unheard_text(symbol: str) -> str:
