@@ -221,6 +221,8 @@ def proxied(proxy: FaultProxy) -> Iterator[FaultProxy]:
         for task in tasks:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        # Connections that were just closed are gone one turn of the loop later.
+        loop.run_until_complete(asyncio.sleep(0.05))
         loop.close()
 
     thread = threading.Thread(target=work, daemon=True)

@@ -40,7 +40,7 @@ from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.store.files import file_digest
 from rlx_datapipe.venues.crypto_lake import parse_path
 
-COUNT = int(os.environ.get("RLX_TEST_MUTANTS", "60"))
+COUNT = int(os.environ.get("RLX_TEST_MUTANTS", "24"))
 REPORT = os.environ.get("RLX_TEST_MUTANTS_REPORT", "")
 WORKER = Path(__file__).with_name("mutant_worker.py")
 BOUNDS = Bounds(memory_mb=1_024, silence_s=60.0)

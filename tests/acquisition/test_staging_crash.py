@@ -104,7 +104,7 @@ def test_killed_at_every_point_each_file_is_in_one_zone(work: Path) -> None:
     ]
     bad = {
         str(plan): found
-        for plan in singles + chains[:: 1 if DEEP else 9]
+        for plan in singles + chains[:: 1 if DEEP else 45]
         if (found := survive(work, plan, landed))
     }
     assert bad == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,5 +15,7 @@ pytestmark = pytest.mark.recordings
 
 @pytest.mark.parametrize("name", list(expected()))
 def test_a_recording_is_told_as_the_table_tells_it(name: str, recordings: Path, tmp_path: Path) -> None:
+    if name not in list(expected())[::5] and os.environ.get("RLX_TEST_ASSESS") != "all":
+        pytest.skip("every fifth is enough each time; RLX_TEST_ASSESS=all reads all of them")
     (one,) = assess(SETS[name](recordings, tmp_path))
     assert told(name, one) == expected()[name]

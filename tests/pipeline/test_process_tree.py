@@ -24,7 +24,7 @@ from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.dataset import dataset_digest, open_dataset
 
-KILLS = int(os.environ.get("RLX_TEST_KILLS", "6"))
+KILLS = int(os.environ.get("RLX_TEST_KILLS", "4"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 CGROUP = Path("/sys/fs/cgroup/memory")
 
