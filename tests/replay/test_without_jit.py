@@ -15,6 +15,8 @@ TESTED = (HERE / "test_against_twin.py", HERE / "test_replayer.py", HERE.parent 
 @pytest.mark.skipif(INSIDE in os.environ, reason="already inside such a run")
 @pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
 def test_the_kernels_tests_pass_with_the_switch_on(switch: str, tmp_path: Path) -> None:
+    if switch == "NUMBA_BOUNDSCHECK" and not os.environ.get("RLX_TEST_BOUNDS"):
+        pytest.skip("compiles everything anew for most of a minute; RLX_TEST_BOUNDS=1 does it")
     environment = os.environ | {
         switch: "1",
         INSIDE: "1",

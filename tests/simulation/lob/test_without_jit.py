@@ -44,6 +44,8 @@ def digest() -> str:
 
 @pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
 def test_the_messages_are_the_same_with_the_switch_on(switch: str, tmp_path: Path) -> None:
+    if switch == "NUMBA_BOUNDSCHECK" and not os.environ.get("RLX_TEST_BOUNDS"):
+        pytest.skip("compiles everything anew for most of a minute; RLX_TEST_BOUNDS=1 does it")
     environment = os.environ | {switch: "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     run = subprocess.run(
         [sys.executable, "-W", "error", str(HERE)],
