@@ -217,12 +217,15 @@ def proxied(proxy: FaultProxy) -> Iterator[FaultProxy]:
         ready.set()
         loop.run_forever()
         server.close()
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        # Connections that were just closed are gone one turn of the loop later.
-        loop.run_until_complete(asyncio.sleep(0.05))
+        # One that was accepted just now begins a turn later, and what is closed is gone a turn later.
+        quiet = 0
+        while quiet < 3:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.run_until_complete(asyncio.sleep(0.02))
+            quiet = 0 if tasks else quiet + 1
         loop.close()
 
     thread = threading.Thread(target=work, daemon=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rlx_datapipe.core.errors import OptionError
@@ -73,6 +73,7 @@ def test_blocks_add_up_to_what_their_segments_hold(segments: list[list[int]], le
     assert np.array_equal(block_histograms(arrays, length, bins, ones), 3 * counts)
 
 
+@example(golden=[0, 1, 1, 2], shares=2)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=200), st.integers(2, 40))
 def test_between_two_edges_lies_at_most_one_golden_share(golden: list[int], shares: int) -> None:
     bins = golden_bins(golden, shares)

@@ -187,4 +187,5 @@ def test_without_the_extra_one_sentence_says_how_to_install_it(monkeypatch: pyte
         new_file_key(KeyRing([MasterKey("k1", CANARY)]), FILES)
     assert str(caught.value) == (
         "encryption needs the extra 'capture'. Run: pip install 'rlx-datapipe[capture]'"
+        " (or: uv run --extra capture rlx ...)"
     )

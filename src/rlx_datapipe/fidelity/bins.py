@@ -19,8 +19,8 @@ class Bins:
     """Edges that split the golden sample into equal shares; each bin holds its upper edge.
 
     Bin k is (edges[k-1], edges[k]]. The first bin is below the least golden value, the last one above the
-    greatest. A value that is more frequent than a share has a bin of its own, so that between two edges lies
-    at most one share of the golden sample, tied or not: a K-S distance at the edges is right to that share.
+    greatest. A value with which its bin would hold more than a share has a bin of its own, so that a bin holds
+    at most one share of the golden sample or one value: a K-S distance at the edges is right to that share.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def golden_bins(golden: npt.ArrayLike, bins: int = BINS) -> Bins:
     if bins < 2:
         raise OptionError("too few bins", found=bins, expected="2 or more")
     at = np.unique(ordered[-(-np.arange(1, bins + 1) * len(ordered) // bins) - 1])
-    frequency = np.searchsorted(ordered, at, side="right") - np.searchsorted(ordered, at, side="left")
-    frequent = at[frequency * bins > len(ordered)]
+    held = np.diff(np.searchsorted(ordered, at, side="right"), prepend=0)
+    frequent = at[held > -(-len(ordered) // bins)]
     edges = np.unique(
         np.concatenate([at, np.nextafter(frequent, -np.inf), [np.nextafter(ordered[0], -np.inf)]])
     )
