@@ -19,8 +19,9 @@ class Bins:
     """Edges that split the golden sample into equal shares; each bin holds its upper edge.
 
     Bin k is (edges[k-1], edges[k]]. The first bin is below the least golden value, the last one above the
-    greatest. A value with which its bin would hold more than a share has a bin of its own, so that a bin holds
-    at most one share of the golden sample or one value: a K-S distance at the edges is right to that share.
+    greatest. A value with which its bin would hold more than a share has a bin of its own, so that a bin
+    holds at most one share of the golden sample or one value: a K-S distance at the edges is right to that
+    share.
 
     Parameters
     ----------
