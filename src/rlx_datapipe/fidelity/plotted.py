@@ -23,6 +23,8 @@ _CELLS = 48
 _TAILS = (0.0005, 0.002, 0.998, 0.9995)
 _SHOWN = 0.005
 """Share of a sample beyond either end of the axis: it lies in the outer cells."""
+_GRID = 1e-6
+"""How far a value on a grid may lie beside it, in steps: rounding."""
 _DECADES = 1.5
 """A positive sample that spans more powers of ten than this is shown on a logarithmic axis."""
 
@@ -50,8 +52,8 @@ def plotted(result: MetricResult, data: Comparison) -> Plots:
 def histogram(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> Histogram:
     """Two weighings of the same fine bins as a histogram of a few cells.
 
-    Few values have a cell each. Of many, the axis shows what both sides hold but for `_SHOWN` of either end,
-    and the mass between two centres is spread evenly.
+    The axis shows what both sides hold but for `_SHOWN` at either end. Few values are counted as they are, of
+    many the mass between two centres is spread evenly.
 
     Parameters
     ----------
@@ -60,19 +62,21 @@ def histogram(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> His
     centres
         Value that stands for each bin, float64 (bins,), strictly ascending.
     """
-    held = (golden + recon) > 0
-    values = centres[held]
-    if len(values) <= CELLS_MAX:
-        edges, is_log = _borders(values), False
-        shares = [side[held] / side.sum() for side in (golden, recon)]
+    ends = [_quantile(side, centres, np.array([_SHOWN, 1 - _SHOWN])) for side in (golden, recon)]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    shown = centres[((golden + recon) > 0) & (centres >= low) & (centres <= high)]
+    is_log = False
+    if len(shown) <= CELLS_MAX:
+        edges = _cells(shown)
+        shares = [
+            np.histogram(np.clip(centres, low, high), edges, weights=side)[0] for side in (golden, recon)
+        ]
+        shares = [one / one.sum() for one in shares]
     else:
-        ends = [_quantile(side, centres, np.array([_SHOWN, 1 - _SHOWN])) for side in (golden, recon)]
-        low, high = min(end[0] for end in ends), max(end[1] for end in ends)
         is_log = bool(low > 0 and high > low * 10**_DECADES)
         spaced = np.geomspace if is_log else np.linspace
-        edges = spaced(low, high if high > low else low + 1, _CELLS + 1)
-        borders = _borders(centres)
-        shares = [_between(side, borders, edges) for side in (golden, recon)]
+        edges = spaced(low, high, _CELLS + 1)
+        shares = [_between(side, _borders(centres), edges) for side in (golden, recon)]
     return Histogram(edges=edges.tolist(), golden=shares[0].tolist(), recon=shares[1].tolist(), is_log=is_log)
 
 
@@ -84,10 +88,19 @@ def quantiles(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> Qua
     return Quantiles(levels=levels.tolist(), golden=both[0], recon=both[1])
 
 
-def _borders(values: FloatArray) -> FloatArray:
-    """Borders half way between values, and as far outside the first and the last."""
+def _cells(values: FloatArray) -> FloatArray:
+    """Edges of equally wide cells for few values: one for each step where they lie on a grid of few steps."""
     if len(values) == 1:
         return np.array([values[0] - 0.5, values[0] + 0.5])
+    step = float(np.diff(values).min())
+    steps = (values - values[0]) / step
+    if steps[-1] < CELLS_MAX and np.abs(steps - np.rint(steps)).max() < _GRID:
+        return np.asarray(values[0] + step * (np.arange(round(steps[-1]) + 2) - 0.5), dtype=np.float64)
+    return np.linspace(values[0], values[-1], _CELLS + 1)
+
+
+def _borders(values: FloatArray) -> FloatArray:
+    """Borders half way between values, and as far outside the first and the last."""
     middle = values[:-1] / 2 + values[1:] / 2
     ends = 2 * values[0] - middle[0], 2 * values[-1] - middle[-1]
     return np.concatenate([ends[:1], middle, ends[1:]])
