@@ -61,10 +61,10 @@ def _card(metric: MetricReport, figures: Sequence[Figure], *, is_cut: bool) -> I
         numbers = [
             (clipped(name, 60).replace("_", " "), measure(value)) for name, value in metric.measures.items()
         ]
-        yield Fold("note", "NUMBERS", "More numbers", [Facts(numbers[:_MEASURES_MAX])])
+        yield Fold("", "", "More numbers", [Facts(numbers[:_MEASURES_MAX])])
     needs = f" Needs {', '.join(metric.requirements[:8])}." if metric.requirements else ""
     source = sentence(clipped(metric.reference or "none given"))
-    yield Words(f"Definition: {source}{clipped(needs)} Cost tier {metric.tier}.")
+    yield Words(f"Reference: {source}{clipped(needs)} Cost tier {metric.tier}.")
 
 
 def _facts(metric: MetricReport) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,8 @@ _DEVIATIONS = 2.0
 _FULL = 4.0
 _ROWS_MAX = 40
 _APART = 2
+_NARROW = 160
+"""Points of a line on a narrow screen."""
 
 
 def bar(metric: MetricReport) -> str:
@@ -81,18 +83,24 @@ def _over_time(one: OverTime, header: Header) -> Figure:
     known = [value for value in one.golden if value is not None]
     low, high = _band(known)
     is_clock = times[0] > 10**15
-    series = [
-        Series(SIDES[0], golden, [low] * len(times), [high] * len(times)),
-        Series(SIDES[1], recon),
-    ]
-    svg = over_time("Both sides over time", times, series, from_zero=False, axis="UTC" if is_clock else "")
+
+    def drawn(width: int, step: int) -> str:
+        at = times[::step]
+        series = [
+            Series(SIDES[0], _means(golden, step), [low] * len(at), [high] * len(at)),
+            Series(SIDES[1], _means(recon, step)),
+        ]
+        axis = "UTC" if is_clock else ""
+        return over_time("Both sides over time", at, series, from_zero=False, axis=axis, width=width)
+
     where = "" if is_clock else " Both begin at the left: they are of different days."
     return Figure(
         "Over time",
-        svg,
+        drawn(WIDTH, math.ceil(len(times) / _NARROW)),
         legend(SIDES),
         f"{one.told[:1].upper()}{one.told[1:]}. The band is golden's mean and two deviations of its windows."
         f"{where}",
+        drawn(WIDE, 1),
     )
 
 
@@ -113,6 +121,12 @@ def _together(one: OverTime, window_ns: int) -> tuple[list[int], Numbers, Number
     return every or [0], *numbers
 
 
+def _means(values: Numbers, step: int) -> Numbers:
+    """Means of so many neighbours, for a narrow screen."""
+    parts = ([v for v in values[at : at + step] if v is not None] for at in range(0, len(values), step))
+    return [sum(part) / len(part) if part else None for part in parts]
+
+
 def _band(known: Sequence[float]) -> tuple[float | None, float | None]:
     if len(known) < 2:
         return None, None
@@ -127,10 +141,10 @@ def _heat_map(one: HeatMap) -> Figure:
     return Figure("Table", svg, meaning=f"{one.told[:1].upper()}{one.told[1:]}.")
 
 
-def where_and_when(metrics: Sequence[MetricReport], header: Header) -> list[Figure]:
+def where_and_when(metrics: Sequence[MetricReport], header: Header, most: int = _ROWS_MAX) -> list[Figure]:
     """All metrics over the windows of the dataset: how far each window lies from what golden does."""
     rows = [(one, _departures(one, is_paired=header.is_paired)) for one in metrics]
-    shown = [(one, values) for one, values in rows if values][:_ROWS_MAX]
+    shown = [(one, values) for one, values in rows if values][:most]
     if not shown:
         return []
     cells = [_few(values) for _, values in shown]
@@ -140,14 +154,14 @@ def where_and_when(metrics: Sequence[MetricReport], header: Header) -> list[Figu
     begin, end = plot.recon_times[0], plot.recon_times[-1] + header.window_ns
     names = [one.name for one, _ in shown]
 
-    def drawn(width: int, most: int) -> str:
-        ticks = [((at - begin) / (end - begin), text) for at, text in time_ticks(begin, end, most)]
+    def drawn(width: int, labels: int) -> str:
+        ticks = [((at - begin) / (end - begin), text) for at, text in time_ticks(begin, end, labels)]
         return heat_picture(
             "Departure of each metric in each window",
             names,
             ticks,
             cells,
-            lambda v: f"{v:+.0f} sd",
+            lambda v: f"{abs(v):.0f} sd {'below' if v < 0 else 'above'}",
             most=_FULL,
             left=min(_room(names), 150 if width == WIDTH else 190),
             width=width,
@@ -159,8 +173,7 @@ def where_and_when(metrics: Sequence[MetricReport], header: Header) -> list[Figu
         f"golden's own windows the dataset lies from {beside}: a column that stands out is a bad stretch, a "
         "row that does is a metric that is off throughout."
     )
-    legend_ = [("above golden", "c1"), ("below", "c2")]
-    return [Figure("Where and when", drawn(WIDTH, 4), legend_, meaning, drawn(WIDE, 10))]
+    return [Figure("Departure from golden", drawn(WIDTH, 4), (), meaning, drawn(WIDE, 10))]
 
 
 def _departures(metric: MetricReport, *, is_paired: bool) -> Numbers:

@@ -10,7 +10,6 @@ from rlx_datapipe.fidelity.result import FidelityReport, MetricReport
 from rlx_datapipe.fidelity.summary import (
     LEGEND,
     LINE_HEAD,
-    answer,
     foot,
     glance,
     line,
@@ -58,7 +57,7 @@ def to_page(one: FidelityReport) -> Page:
     sections = [Section("At a glance", [*glance(one)], versus(one.header)), *problems(one)]
     sections.append(Section("Verdicts", [*_verdicts(ordered, anchors)]))
     if figures := where_and_when(ordered, one.header):
-        sections.append(Section("Over the metrics, over time", [Figures(figures)]))
+        sections.append(Section("Where and when", [Figures(figures)]))
     names = sorted({metric.category for metric in ordered})
     sections.append(Section("Categories", [Lines(("share of metrics", "score"), [*_categories(one, names)])]))
     for name in names:
@@ -76,7 +75,15 @@ def to_page(one: FidelityReport) -> Page:
         lost = [Remark("warn", clipped(found.rule), clipped(found.message)) for found in one.findings[:40]]
         sections.append(Section("What could not be measured", [Remarks(lost)]))
     sections.append(Section("How it was judged", [*_method(one)], is_folded=True))
-    return Page(title(one.header), STATES[one.verdict], answer(one), sections, "Fidelity", foot(one))
+    return Page(
+        title(one.header),
+        STATES[one.verdict],
+        clipped(one.reason),
+        sections,
+        "Fidelity",
+        foot(one),
+        one.verdict.value,
+    )
 
 
 def _verdicts(ordered: Sequence[MetricReport], anchors: dict[str, str]) -> Iterator[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rlx_datapipe.fidelity.decision import Standing
-from rlx_datapipe.fidelity.drawn import bar
+from rlx_datapipe.fidelity.drawn import bar, where_and_when
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport
 from rlx_datapipe.fidelity.telling import (
     DASH,
@@ -19,7 +19,19 @@ from rlx_datapipe.fidelity.telling import (
     score,
 )
 from rlx_datapipe.report.figures import count, duration, p_value, short
-from rlx_datapipe.report.page import Block, Line, Lines, Page, Parts, Remark, Remarks, Section, Tile, Tiles
+from rlx_datapipe.report.page import (
+    Block,
+    Figures,
+    Line,
+    Lines,
+    Page,
+    Parts,
+    Remark,
+    Remarks,
+    Section,
+    Tile,
+    Tiles,
+)
 
 LEGEND = (
     "The dot is the value, the bar around it its interval, the shaded band the noise floor: how far golden "
@@ -27,17 +39,12 @@ LEGEND = (
     "margin lies at x / (1 + x) of the width. Ratio: value over noise floor. p: adjusted for all metrics."
 )
 LINE_HEAD = ("value against margin", "value", "ratio", "p")
-_LINES_MAX = 36
+_LINES_MAX, _ROWS_MAX = 32, 20
 
 
 def title(header: Header) -> str:
     """The market that was compared."""
     return clipped(f"{header.dataset.exchange} {header.dataset.symbol}", 120)
-
-
-def answer(one: FidelityReport) -> str:
-    """The verdict in a sentence."""
-    return f"{one.verdict.value}: {clipped(one.reason)}"
 
 
 def versus(header: Header) -> str:
@@ -70,7 +77,7 @@ def glance(one: FidelityReport) -> Iterator[Block]:
 def problems(
     one: FidelityReport, most: int = 12, points: int = 6, letters: int = LETTERS_MAX
 ) -> Iterator[Section]:
-    """What is wrong, with likely causes and remedies, and what is right; so much of it, in so many letters."""
+    """What is wrong, with likely causes and remedies, and what is right; so much of it, so long."""
     if one.problems:
         remarks = [
             Remark(
@@ -118,13 +125,16 @@ def summary_page(one: FidelityReport) -> Page:
     left = len(ordered) - len(lines)
     told = f" {left} more metrics, the least remarkable, are in the full report." if left else ""
     sections.append(Section("Verdicts", [Lines(LINE_HEAD, lines, f"{LEGEND}{told}")]))
+    if figures := where_and_when(ordered, one.header, _ROWS_MAX):
+        sections.append(Section("Where and when", [Figures(figures)]))
     return Page(
         title(one.header),
         STATES[one.verdict],
-        answer(one),
+        clipped(one.reason, 300),
         sections,
         "Fidelity, executive summary",
         foot(one),
+        one.verdict.value,
     )
 
 

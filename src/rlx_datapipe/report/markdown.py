@@ -31,7 +31,10 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 def to_markdown(page: Page, folder: str) -> tuple[str, dict[str, str]]:
     """The page, and its plots by name: SVG files that belong into a folder of that name beside it."""
     plots: dict[str, str] = {}
-    parts = [f"# {plain(page.title)}", f"**{MARKS[page.state]} {plain(page.answer)}**"]
+    parts = [
+        f"# {plain(page.title)}",
+        f"**{MARKS[page.state]} {plain(f'{page.word} {page.answer}'.strip())}**",
+    ]
     if page.kicker:
         parts.insert(0, f"_{plain(page.kicker)}_")
     for section in page.sections:
@@ -79,7 +82,7 @@ def _block(block: Block, folder: str, plots: dict[str, str]) -> Iterator[str]:
             ]
             yield _table(block.head, cells, ())
         case Fold():
-            yield f"### {MARKS[block.state]} {plain(block.title)}: {plain(block.word)}"
+            yield f"### {MARKS[block.state]} {plain(': '.join(filter(None, (block.title, block.word))))}"
             if block.note:
                 yield plain(block.note)
             for one in block.blocks:

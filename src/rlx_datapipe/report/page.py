@@ -138,7 +138,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Fold:
-    """A card that opens when it is asked for: a word on its state, a title, a note, and blocks."""
+    """A card that opens when it is asked for: a word on its state or none, a title, a note, and blocks."""
 
     state: State
     word: str
@@ -166,7 +166,7 @@ class Section:
 class Page:
     """A whole page: title, the answer in one sentence with its state, and sections.
 
-    ``kicker`` is a word over the title, ``foot`` what stands at the end.
+    ``kicker`` is a word over the title, ``word`` one before the answer, ``foot`` what stands at the end.
     """
 
     title: str
@@ -175,6 +175,7 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
     kicker: str = ""
     foot: str = ""
+    word: str = ""
 
 
 def to_html(page: Page) -> str:

@@ -46,8 +46,8 @@ def _plain(value: Any) -> Any:
     """Blocks as plain values, each with its kind; drawings in the colours of paper."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        if fields.get("svg"):
-            fields["svg"] = printed(fields["svg"])
+        for name in {"svg", "wide"} & fields.keys():
+            fields[name] = printed(fields[name]) if fields[name] else ""
         return fields | {"kind": type(value).__name__}
     if isinstance(value, str) or not isinstance(value, list | tuple):
         return value

@@ -12,7 +12,7 @@ from rlx_datapipe.report.figures import Format, short
 _POSITIVE, _NEGATIVE = (0x45, 0x87, 0xE6), (0xE0, 0x7B, 0x2C)
 """Between the colours of the light and of the dark palette: one picture serves both."""
 _SHADES = 48
-_LABELS = 12
+_LETTER = 7
 
 
 def heat_picture(
@@ -46,7 +46,10 @@ def heat_picture(
     canvas.picture(_png([[_shade(value, full) for value in row] for row in values]))
     every = max(1, -(-len(rows) * 13 // (high * len(rows))) if rows else 1)
     for down in range(0, len(rows), every):
-        canvas.text(left - 6, canvas.y(1 - (down + 0.5) / len(rows)) + 4, rows[down], "end")
+        name = (
+            rows[down] if len(rows[down]) <= left // _LETTER else f"{rows[down][: left // _LETTER - 1]}\u2026"
+        )
+        canvas.text(left - 6, canvas.y(1 - (down + 0.5) / len(rows)) + 4, name, "end")
     canvas.across(columns)
     _scale(
         canvas, told(-full) if any(v is not None and v < 0 for row in values for v in row) else "", told(full)
