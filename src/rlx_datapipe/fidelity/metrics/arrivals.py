@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, NumberMetric, Sample
@@ -37,6 +38,7 @@ class TradeGaps(DistributionMetric):
     """Time between trades."""
 
     name = "trade_gaps"
+    severity = Severity.GATE
     category = "arrivals"
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
@@ -54,6 +56,7 @@ class QuoteGaps(DistributionMetric):
     """Time between changes of the best quotes."""
 
     name = "quote_gaps"
+    severity = Severity.GATE
     category = "arrivals"
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
@@ -41,6 +42,7 @@ class TouchDepth(DistributionMetric):
     """What rests at the best prices of both sides together."""
 
     name = "touch_depth"
+    severity = Severity.GATE
     category = "depth"
     purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
     reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
@@ -58,6 +60,7 @@ class Imbalance(DistributionMetric):
     """How the quantity at the best prices leans to the bid."""
 
     name = "imbalance"
+    severity = Severity.GATE
     category = "depth"
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))

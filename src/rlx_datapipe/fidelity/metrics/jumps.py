@@ -7,6 +7,7 @@ from math import gamma, log, pi, sqrt
 import numpy as np
 import numpy.typing as npt
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import NumberMetric
 from rlx_datapipe.fidelity.market import Comparison, Window
@@ -108,6 +109,7 @@ class JumpActivity(NumberMetric):
     """Whether moves add up as those of a diffusion do."""
 
     name = "jump_activity"
+    severity = Severity.NOTE
     category = "returns"
     purpose = "difference of the mean S(4, 2) over returns of five seconds: 2 without jumps, 1 with"
     reference = "Ait-Sahalia and Jacod (2009)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import NumberMetric
 from rlx_datapipe.fidelity.market import Comparison, Window
@@ -74,6 +75,7 @@ class NoiseShare(NumberMetric):
     """How often there is noise in the mid at one second."""
 
     name = "noise_share"
+    severity = Severity.NOTE
     category = "returns"
     bounds = (0.0, 1.0)
     tier = 2

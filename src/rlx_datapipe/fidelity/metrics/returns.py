@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.dependence import autocorrelation
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, NumberMetric, Sample
@@ -45,6 +46,7 @@ class ReturnDistribution(DistributionMetric):
     """Returns of the mid over a second."""
 
     name = "returns_1s"
+    severity = Severity.GATE
     category = "returns"
     purpose = "K-S distance of the logarithmic returns of the mid over each second"
     reference = "Cont (2001), Empirical properties of asset returns"
@@ -78,6 +80,7 @@ class Kurtosis(_ReturnNumber):
     """Heaviness of tails, by the fourth moment."""
 
     name = "kurtosis"
+    severity = Severity.NOTE
     purpose = "difference of the excess kurtosis of returns over a second"
     reference = "Welford (1962), Pebay (2008); its variance is infinite if the tail index is below 8"
 

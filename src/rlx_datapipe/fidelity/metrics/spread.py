@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
 from rlx_datapipe.fidelity.market import Comparison, Window
@@ -46,6 +47,7 @@ class SpreadL1(DistributionMetric):
     """Best ask less best bid."""
 
     name = "spread_l1"
+    severity = Severity.GATE
     category = "spread"
     unit = ""
     purpose = "K-S distance of the best spread in ticks, weighted by the time for which it stood"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import BlockNumbers
 from rlx_datapipe.fidelity.market import Comparison, Quotes, Window
 from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, MetricResult, Need
@@ -73,13 +74,8 @@ class _Touch(MetricPlugin):
 
     category = "touch"
     tier = 1
-    requirements = frozenset({Need.QUOTES})
-
-    def validate_requirements(self, data: Comparison) -> str:
-        """Both sides are the same interval, with quotes on both."""
-        if not data.is_paired:
-            return "not the same interval: the best quotes can only be held against those of the same time"
-        return super().validate_requirements(data)
+    requirements = frozenset({Need.QUOTES, Need.SAME_TIME})
+    severity = Severity.GATE
 
     def errors(self, data: Comparison) -> list[TouchError]:
         """One for each pair of windows."""

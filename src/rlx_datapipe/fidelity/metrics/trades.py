@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
 from rlx_datapipe.fidelity.market import Comparison, Window
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need
@@ -29,6 +30,7 @@ class TradeSize(DistributionMetric):
     """Quantity of a trade."""
 
     name = "trade_size"
+    severity = Severity.GATE
     category = "trades"
     purpose = "K-S distance of the logarithm of trade quantities"
     reference = "Schnaubelt, Rende and Krauss (2019), Testing stylized facts of Bitcoin limit order books"
