@@ -10,6 +10,7 @@ from rlx_datapipe.fidelity.blocks import Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
+from rlx_datapipe.fidelity.plot_data import HEAT_MAX, HeatMap
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need
 
 LADDERS_MIN = 50
@@ -109,11 +110,24 @@ class DepthCorrelation(MetricPlugin):
             return self.lacks("too little data: no pair of levels that is whole on both sides")
         return self.says(
             min(2.0, float(gaps[known].max())),
+            heat_map=_drawn(tables[1] - tables[0], depth),
             mean=float(gaps[known].mean()),
             frobenius=float(np.sqrt((gaps[known] ** 2).sum())),
             levels=depth,
             pairs_known=float(known.mean()),
         )
+
+
+def _drawn(gaps: FloatArray, depth: int) -> HeatMap | None:
+    """Differences of the correlations, from the deepest bid over the touch to the deepest ask."""
+    if 2 * depth > HEAT_MAX:
+        return None
+    order = np.concatenate([np.arange(depth)[::-1], np.arange(depth, 2 * depth)])
+    names = [*(f"b{level}" for level in range(depth, 0, -1)), *(f"a{level + 1}" for level in range(depth))]
+    ordered = gaps[np.ix_(order, order)]
+    values = [[None if np.isnan(gap) else float(gap) for gap in row] for row in ordered]
+    told = "correlation in recon less that in golden, by level of the bids (b) and asks (a)"
+    return HeatMap(told=told, rows=names, columns=names, values=values)
 
 
 def _depth(side: MarketSide) -> int:
