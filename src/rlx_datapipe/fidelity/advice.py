@@ -47,7 +47,9 @@ def _problem(
     category: str, standing: Standing, members: Sequence[MetricReport], causes: Sequence[Cause]
 ) -> Problem:
     names = [one.name for one in members]
-    heaviest = min(members, key=lambda one: (_WEIGHT[one.severity], one.score if one.score is not None else 1))
+    heaviest = min(
+        members, key=lambda one: (_WEIGHT[one.severity], one.score if one.score is not None else 1)
+    )
     fitting = [cause for cause in causes if not cause.moves or cause.moves & set(names)]
     if standing is Standing.FAIL:
         text = f"{told(names)} differ{'s' if len(names) == 1 else ''} beyond the margin; {heaviest.reason}."

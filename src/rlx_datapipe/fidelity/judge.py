@@ -111,7 +111,12 @@ def judge(
     p_discovery = dict(zip(cases, false_discovery(plain).tolist(), strict=True))
     told = {}
     for name, one in evidence.items():
-        beside = {"lower": lows[name], "floor": one.floor, "p": p_plain[name], "p_discovery": p_discovery[name]}
+        beside = {
+            "lower": lows[name],
+            "floor": one.floor,
+            "p": p_plain[name],
+            "p_discovery": p_discovery[name],
+        }
         verdict = decide(one, rule)
         told[name] = msgspec.structs.replace(verdict, numbers={**verdict.numbers, **beside})
     return Judgement(told, evidence, p_plain, p_discovery)

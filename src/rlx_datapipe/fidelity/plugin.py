@@ -109,8 +109,8 @@ class MetricPlugin(ABC):
         Whether the least or the greatest value is the best.
     bounds
         Least and greatest value; the best one is the bound that the goal points to.
-    purpose, reference
-        What it measures, in a sentence, and where its definition stands.
+    purpose, formula, reference
+        What it measures, in a sentence, how it is computed, and where its definition stands.
     requirements
         What of the market it looks at: without it on a side there is a statement, no number.
     dependencies
@@ -133,6 +133,7 @@ class MetricPlugin(ABC):
     goal: ClassVar[Goal] = Goal.MINIMISE
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     purpose: ClassVar[str]
+    formula: ClassVar[str] = ""
     reference: ClassVar[str]
     requirements: ClassVar[frozenset[Need]] = frozenset()
     dependencies: ClassVar[tuple[str, ...]] = ()

@@ -13,11 +13,11 @@ from rlx_datapipe.core.version import VERSION
 from rlx_datapipe.fidelity.advice import problems_of, strengths_of
 from rlx_datapipe.fidelity.causes import likely_causes
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
-from rlx_datapipe.fidelity.plotted import plotted
 from rlx_datapipe.fidelity.engine import EngineSettings, Measured, run_metrics
 from rlx_datapipe.fidelity.market import Comparison, MarketSide
 from rlx_datapipe.fidelity.meanings import meaning_of, remedy_of
 from rlx_datapipe.fidelity.overall import asked, overall
+from rlx_datapipe.fidelity.plotted import plotted
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport, PValues, Side

@@ -69,8 +69,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """How alike, 0 to 1, weighted by tier and criticality; beside the verdict, never instead of it.
 
-    None where nothing could be scored; the keys of ``by_tier`` are "1" to "3". ``decided`` is the share of the
-    weight that was decided at all, 0 to 1: what is INCONCLUSIVE does not count in the others.
+    None where nothing could be scored; the keys of ``by_tier`` are "1" to "3". ``decided`` is the share of
+    the weight that was decided at all, 0 to 1: what is INCONCLUSIVE does not count in the others.
     """
 
     overall: float | None
