@@ -58,7 +58,7 @@ class _Called(ModuleType):
 
 
 class _Face(ModuleType):
-    """This package: what is loaded below it under the name of a function can be called as that."""
+    """The package: what is loaded below it under the name of a function can be called as that."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in _HOMES and isinstance(value, ModuleType):

@@ -1,4 +1,4 @@
-"""`rlx fidelity`: is the dataset like the market? Metrics against golden, a verdict on each and on the whole."""
+"""`rlx fidelity`: is the dataset like the market? Metrics against golden, with verdicts."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def fidelity(
     explain: str | None,
     as_json: bool,
 ) -> None:
-    """Compare a dataset with golden data of the same market: is it like the market, and where is it not?
+    """Compare a dataset with golden data of its market: say whether it is like the market, and where not.
 
-    Exit status 0: PASS, equivalent in all that must be; 1: FAIL, different beyond the margin; 4: INCONCLUSIVE,
-    neither can be said of these data; 2: bad input.
+    Exit status 0: PASS, equivalent in all that must be; 1: FAIL, different beyond the margin;
+    4: INCONCLUSIVE, neither can be said of these data; 2: bad input.
     """
     if is_list or explain:
         _tell(explain, as_json=as_json)

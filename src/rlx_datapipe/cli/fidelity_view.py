@@ -122,7 +122,7 @@ def _most(metric: MetricReport) -> float | None:
 
 
 def _figure(value: float | None) -> Text:
-    return Text("–", style="dim") if value is None else Text(short(value) if value else "0")
+    return Text(count(None), style="dim") if value is None else Text(short(value) if value else "0")
 
 
 def _against(metric: MetricReport) -> Text:

@@ -39,13 +39,13 @@ CAUSES = (
     _cause(
         "quantities scaled",
         "Quantities are in another unit, or were scaled or rounded on their way.",
-        "Compare the quantity decimals of both sides (rlx inspect), and the unit that the vendor gives them in.",
+        "Compare the quantity decimals of both sides (rlx inspect), and the vendor's unit.",
         "touch_depth trade_size",
         "spread_l1 trade_gaps returns_1s",
     ),
     _cause(
         "deep levels missing",
-        "Levels behind the first few are missing or stale: the snapshot was shallow, or the vendor cuts the book.",
+        "Deep levels are missing or stale: the snapshot was shallow, or the vendor cuts the book.",
         "Look at the depth of the snapshots (rlx assess); train on the levels that agree only.",
         "spread_l10 spread_l15 spread_l20 ofi_levels depth_correlation",
         "spread_l1 trade_gaps",
@@ -67,7 +67,7 @@ CAUSES = (
     _cause(
         "times coarse or batched",
         "Times were rounded, or events come in batches that golden does not have.",
-        "Compare the step of the stamps of both sides in this report; use the exchange's time, not the receive time.",
+        "Compare the step of the stamps of both sides; use the exchange's time, not the receive time.",
         "quote_gaps trade_gaps trade_ties",
         "trade_size spread_l1 touch_depth",
     ),
@@ -80,7 +80,7 @@ CAUSES = (
     ),
     _cause(
         "clustering lost",
-        "Single values are right, their order in time is not: rows were shuffled, resampled or generated independently.",
+        "Values are right, their order in time is not: rows were shuffled, resampled or drawn anew.",
         "Sort by the exchange's time and ids before use; never shuffle within an episode.",
         "acf_squares trade_fano trade_sign_memory",
         "trade_size spread_l1 returns_1s",

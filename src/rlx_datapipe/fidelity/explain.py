@@ -13,7 +13,7 @@ from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, Need
 
 _DISTANCES = {
     Statistic.KS: "D = max |F_golden(x) - F_recon(x)| at the edges of 1,024 golden-quantile bins",
-    Statistic.ANDERSON_DARLING: "A = integral of (F_golden - F_recon)^2 / (H (1 - H)) dH, H both sides together",
+    Statistic.ANDERSON_DARLING: "A = integral of (F_golden - F_recon)^2 / (H (1 - H)) dH, H of both sides",
     Statistic.ENERGY: "E = 2 integral of (F_golden - F_recon)^2 dx",
     Statistic.WASSERSTEIN: "W = integral of |F_golden - F_recon| dx",
 }
@@ -91,15 +91,15 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
     scale = ""
     if plugin.scale_ns:
         scale = (
-            f" It speaks of {plugin.scale_ns / 1e9:g} s: stamps coarser than a {RESOLUTIONS_MIN}rd of that make "
-            "it NOT IDENTIFIABLE."
+            f" It speaks of {plugin.scale_ns / 1e9:g} s: where {RESOLUTIONS_MIN} steps of the stamps "
+            "are more than that it is NOT IDENTIFIABLE."
         )
     if Need.SAME_TIME in plugin.requirements:
         return paired, f"{paired_why}{scale}"
     margin = f"the greater of {floor} and {rule.floor_share:.0%} of golden's distances from itself"
     why = (
-        f"{paired_why} Sides of different times differ by chance, too: the margin is then what random halves of "
-        f"golden, by windows, differ by in {rule.floor_share:.0%} of the splits. PASS if the upper "
+        f"{paired_why} Sides of different times differ by chance, too: the margin is then what random halves "
+        f"of golden, by windows, differ by in {rule.floor_share:.0%} of the splits. PASS if the upper "
         f"{rule.upper_share:.0%} bound of the distance is within it; FAIL if it is not and whole windows "
         f"permuted reject at {rule.significance:.0%}, adjusted for all metrics."
     )

@@ -122,8 +122,8 @@ class MetricPlugin(ABC):
     tolerable
         The largest margin that a verdict may rest on.
     severity
-        Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns fails
-        the whole, but does not hold it up; a note does neither.
+        Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns
+        fails the whole, but does not hold it up; a note does neither.
     """
 
     name: ClassVar[str]

@@ -69,8 +69,8 @@ def read_whole(
 ) -> tuple[Window, Int64Array]:
     """All events and sampled books of a chain as one stretch; and its gaps, int64 (g, 2), ns.
 
-    The stretch ends one nanosecond after its last event. Epochs that are committed count, also of a chain that
-    is not finished.
+    The stretch ends one nanosecond after its last event. Epochs that are committed count, also of a
+    chain that is not finished.
 
     Parameters
     ----------
