@@ -33,6 +33,7 @@ class TradeSize(DistributionMetric):
     severity = Severity.GATE
     category = "trades"
     purpose = "K-S distance of the logarithm of trade quantities"
+    formula = "x = log10 of the quantity of a trade"
     reference = "Schnaubelt, Rende and Krauss (2019), Testing stylized facts of Bitcoin limit order books"
     requirements = frozenset({Need.TRADES})
 
@@ -51,6 +52,7 @@ class TradeSizeAtoms(MetricPlugin):
     bounds = (0.0, 1.0)
     engineering_floor = 0.02
     purpose = "total variation of the twenty commonest golden trade quantities"
+    formula = "d = half the sum of |p_golden - p_recon| over the twenty commonest quantities and all others"
     reference = "definition; round lots are atoms of the distribution"
     requirements = frozenset({Need.TRADES})
 
