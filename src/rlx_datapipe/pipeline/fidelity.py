@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rlx_datapipe.core.errors import OptionError, UnfinishedError
-from rlx_datapipe.core.instrument import same_symbol
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings
 from rlx_datapipe.fidelity.engine import EngineSettings
@@ -15,7 +14,7 @@ from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.pipeline.fidelity_golden import golden_dataset
-from rlx_datapipe.pipeline.fidelity_sides import compared
+from rlx_datapipe.pipeline.fidelity_sides import Chain, compared, is_same_market
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.dataset import GO_ON, Dataset, open_dataset
@@ -93,7 +92,13 @@ def fidelity(
         reports = []
         for ours, theirs in _pairs(held, trusted, asked, Path(golden)):
             with ExitStack() as files:
-                data, length_ns = compared(held, ours, trusted, theirs, window_ns, seed, files)
+                data, length_ns = compared(
+                    Chain(held.path, ours.instrument),
+                    Chain(trusted.path, theirs.instrument),
+                    files,
+                    window_ns=window_ns,
+                    seed=seed,
+                )
                 reports.append(
                     reporter.report(
                         data,
@@ -133,12 +138,7 @@ def _pairs(
 
 
 def _of(golden: Dataset, chain: ChainManifest) -> list[ChainManifest]:
-    ours = chain.instrument
-    return [
-        one
-        for one in golden.manifest.chains
-        if one.instrument.exchange == ours.exchange and same_symbol(one.instrument.symbol, ours.symbol)
-    ]
+    return [one for one in golden.manifest.chains if is_same_market(one.instrument, chain.instrument)]
 
 
 def _same(golden: Dataset, chain: ChainManifest, named: Path) -> ChainManifest:

@@ -6,13 +6,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-from rlx_datapipe.core.instrument import same_symbol
+from rlx_datapipe.core.instrument import Instrument, same_symbol
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window, cut_windows
 from rlx_datapipe.fidelity.reading import read_whole
 from rlx_datapipe.fidelity.scales import common_scale
-from rlx_datapipe.store.dataset import Dataset
-from rlx_datapipe.store.manifest import ChainManifest
 
 LENGTHS_S = (300, 120, 60, 30, 20, 10, 5, 2, 1)
 """Lengths of windows to choose from, the longest first of which there are enough."""
@@ -21,22 +20,40 @@ WINDOWS = 12
 _NS = 1_000_000_000
 
 
+class Chain(NamedTuple):
+    """A chain of a dataset, finished or not: its folder, and what it is."""
+
+    dataset: Path
+    instrument: Instrument
+
+
 def compared(
-    held: Dataset,
-    ours: ChainManifest,
-    golden: Dataset,
-    theirs: ChainManifest,
-    window_ns: int | None,
-    seed: int,
+    ours: Chain,
+    golden: Chain,
     files: ExitStack,
+    *,
+    window_ns: int | None = None,
+    seed: int = 0,
+    since_ns: int = 0,
 ) -> tuple[Comparison, int]:
     """A comparison of two chains, and the length of its windows, ns.
 
-    Both sides lie in files below the folder for temporary ones, mapped into memory, until ``files`` is
-    closed: memory does not grow with them.
-
     Where the same market was recorded at the same time, the windows that both have are paired; elsewhere
     all windows of both are compared, as draws from two markets.
+
+    Parameters
+    ----------
+    ours, golden
+        The chains.
+    files
+        Until it is closed both sides lie in files below the folder for temporary ones, mapped into memory:
+        memory does not grow with them.
+    window_ns
+        Length of a window; chosen by `chosen_length` if None.
+    seed
+        As in `market.Comparison`.
+    since_ns
+        Windows that begin before it are left out.
 
     Raises
     ------
@@ -44,26 +61,20 @@ def compared(
         When a side has no events.
     """
     folder = Path(files.enter_context(TemporaryDirectory(prefix="rlx-fidelity-")))
-    scales = common_scale(theirs.instrument, ours.instrument)
+    chains = {"golden": golden, "recon": ours}
+    scales = common_scale(golden.instrument, ours.instrument)
     wholes = [
-        read_whole(dataset.path, chain.instrument, scale=scale, folder=folder / name)
-        for dataset, chain, scale, name in (
-            (golden, theirs, scales[0], "golden"),
-            (held, ours, scales[1], "recon"),
-        )
+        read_whole(chain.dataset, chain.instrument, scale=scale, folder=folder / name, since_ns=since_ns)
+        for (name, chain), scale in zip(chains.items(), scales, strict=True)
     ]
-    golden_whole, recon_whole = (whole for whole, _ in wholes)
-    is_same = _is_same_market(ours, theirs)
-    start, end = (
-        max(golden_whole.start_ns, recon_whole.start_ns),
-        min(golden_whole.end_ns, recon_whole.end_ns),
-    )
-    is_paired = is_same and start < end
-    span = end - start if is_paired else min(_length(golden_whole), _length(recon_whole))
+    spans = [(max(whole.start_ns, since_ns), whole.end_ns) for whole, _ in wholes]
+    start, end = max(span[0] for span in spans), min(span[1] for span in spans)
+    is_paired = start < end and is_same_market(ours.instrument, golden.instrument)
+    span = end - start if is_paired else min(last - first for first, last in spans)
     length = window_ns or chosen_length(span)
     sides = [
-        MarketSide(name, whole.instrument, cut_windows(whole, length, gaps))
-        for name, (whole, gaps) in zip(("golden", "recon"), wholes, strict=True)
+        MarketSide(name, whole.instrument, _since(cut_windows(whole, length, gaps), since_ns))
+        for name, (whole, gaps) in zip(chains, wholes, strict=True)
     ]
     if is_paired:
         sides = _paired(*sides)
@@ -83,10 +94,10 @@ def _paired(golden: MarketSide, recon: MarketSide) -> list[MarketSide]:
     return [replace(side, windows=windows) for side, windows in zip((golden, recon), kept, strict=True)]
 
 
-def _is_same_market(ours: ChainManifest, theirs: ChainManifest) -> bool:
-    one, other = ours.instrument, theirs.instrument
+def is_same_market(one: Instrument, other: Instrument) -> bool:
+    """Whether two chains are of one symbol, in any spelling, on one exchange."""
     return one.exchange == other.exchange and same_symbol(one.symbol, other.symbol)
 
 
-def _length(whole: Window) -> int:
-    return whole.end_ns - whole.start_ns
+def _since(windows: list[Window], since_ns: int) -> list[Window]:
+    return [window for window in windows if window.start_ns >= since_ns]
