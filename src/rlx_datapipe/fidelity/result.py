@@ -69,10 +69,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """How alike, 0 to 1, weighted by tier and criticality; beside the verdict, never instead of it.
 
-    None where nothing could be scored; the keys of ``by_tier`` are "1" to "3".
+    None where nothing could be scored; the keys of ``by_tier`` are "1" to "3". ``decided`` is the share of
+    the weight that was decided at all, 0 to 1: what is INCONCLUSIVE does not count in the others.
     """
 
     overall: float | None
+    decided: float | None = None
     by_category: dict[str, float | None] = {}
     by_tier: dict[str, float | None] = {}
 
@@ -128,8 +130,8 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    name, category, tier, unit
-        As the metric declares them.
+    name, category, tier, unit, severity
+        As the metric declares them; a gate holds the verdict on the whole up, a note does not enter it.
     verdict, reason
         What comes of it and why, a sentence with the numbers.
     value, low, high
@@ -165,6 +167,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Standing
     reason: str
     purpose: str
+    severity: str = "warn"
     value: float | None = None
     low: float | None = None
     high: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
@@ -42,8 +43,10 @@ class TouchDepth(DistributionMetric):
     """What rests at the best prices of both sides together."""
 
     name = "touch_depth"
+    severity = Severity.GATE
     category = "depth"
     purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
+    formula = "x = q_bid + q_ask at the best prices, weighted by time"
     reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
     requirements = frozenset({Need.QUOTES})
 
@@ -59,11 +62,13 @@ class Imbalance(DistributionMetric):
     """How the quantity at the best prices leans to the bid."""
 
     name = "imbalance"
+    severity = Severity.GATE
     category = "depth"
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
     engineering_floor = 0.01
     purpose = "Anderson-Darling distance (per pair) of the imbalance at the best prices, weighted by time"
+    formula = "x = (q_bid - q_ask) / (q_bid + q_ask) at the best prices, weighted by time"
     reference = "LOB-Bench (arXiv 2502.09172); U-shaped, so the tails are what is compared"
     requirements = frozenset({Need.QUOTES})
 
@@ -85,6 +90,9 @@ class DepthCorrelation(MetricPlugin):
     bounds = (0.0, 2.0)
     engineering_floor = 0.05
     purpose = "greatest difference between the correlations of level quantities, over all pairs of levels"
+    formula = (
+        "d = max over i, j of |corr_golden(q_i, q_j) - corr_recon(q_i, q_j)|, q the quantities of the levels"
+    )
     reference = "definition; gate 0.05"
     requirements = frozenset({Need.LADDERS})
 
