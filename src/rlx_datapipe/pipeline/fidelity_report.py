@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlx_datapipe.fidelity.generator import report_files
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.store.files import unwritable
-from rlx_datapipe.store.layout import slug
-
-MAIN = "fidelity"
 
 
 def write_reports(reports: Sequence[FidelityReport], folder: Path, formats: Sequence[str]) -> Path:
@@ -22,10 +20,7 @@ def write_reports(reports: Sequence[FidelityReport], folder: Path, formats: Sequ
     OptionError
         When a package for pages is not installed.
     """
-    files: dict[str, bytes] = {}
-    for report in reports:
-        if "json" in formats:
-            files[f"{report_name(report, reports)}.json"] = report.to_json()
+    files = report_files(reports, formats)
     try:
         for name, content in files.items():
             path = folder / name
@@ -34,9 +29,3 @@ def write_reports(reports: Sequence[FidelityReport], folder: Path, formats: Sequ
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder / next(iter(files), "")
-
-
-def report_name(report: FidelityReport, reports: Sequence[FidelityReport]) -> str:
-    """Name of a report's files: of one alone that of all, of several exchange and symbol."""
-    side = report.header.dataset
-    return MAIN if len(reports) == 1 else f"{slug(side.exchange)}-{slug(side.symbol)}"
