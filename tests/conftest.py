@@ -1,15 +1,17 @@
-"""What all tests share: the real recordings, the depth of property tests, and a guard over the repository."""
+"""What all tests share: recordings, a browser, the depth of property tests, a guard over the repository."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
+_CHROMIUM = Path("/usr/bin/chromium")
 
 # No deadline and no complaint of slowness: the first example of a test may compile a kernel.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -26,6 +28,19 @@ def recordings() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}; set RLX_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window; a test that asks for it is skipped where there is none."""
+    if not _CHROMIUM.exists():
+        pytest.skip(f"no browser at {_CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(autouse=True)
