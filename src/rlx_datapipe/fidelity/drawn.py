@@ -112,11 +112,11 @@ def _together(one: OverTime, window_ns: int) -> tuple[list[int], Numbers, Number
         # Windows lie on a grid, so that windows of both sides meet at one place of it.
         sides.append([round((at - begin) / window_ns) * window_ns for at in times] if is_apart else times)
     every = sorted({*sides[0], *sides[1]})
-    numbers = []
-    for times, values in zip(sides, (one.golden, one.recon), strict=True):
-        held = dict(zip(times, values, strict=True))
-        numbers.append([held.get(at) for at in every])
-    return every or [0], *numbers
+    golden, recon = (
+        dict(zip(times, values, strict=True))
+        for times, values in zip(sides, (one.golden, one.recon), strict=True)
+    )
+    return every or [0], [golden.get(at) for at in every], [recon.get(at) for at in every]
 
 
 def _means(values: Numbers, step: int) -> Numbers:

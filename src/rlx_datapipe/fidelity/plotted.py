@@ -122,7 +122,8 @@ def _between(side: Int64Array, borders: FloatArray, edges: FloatArray) -> FloatA
 def _quantile(side: Int64Array, centres: FloatArray, levels: FloatArray) -> FloatArray:
     """Value below or at which each share of a side lies."""
     summed = side.cumsum()
-    return centres[np.searchsorted(summed, levels * summed[-1], side="left")]
+    at = np.searchsorted(summed, levels * summed[-1], side="left")
+    return np.asarray(centres[at], dtype=np.float64)
 
 
 def _means(blocks: Int64Array, centres: FloatArray) -> FloatArray:

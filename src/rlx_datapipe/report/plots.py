@@ -62,8 +62,8 @@ def over_time(
     low, high = _range([*given, *(band or ())], from_zero=from_zero)
     canvas.up(_labelled(even_ticks(low, high, _TICKS), low, high, told))
     if band:
-        bottom, top = ((one - low) / (high - low) for one in band)
-        canvas.area([(0, bottom), (1, bottom), (1, top), (0, top)], COLOURS[0])
+        least, most = ((one - low) / (high - low) for one in band)
+        canvas.area([(0, least), (1, least), (1, most), (0, most)], COLOURS[0])
     begin, end = (times[0], times[-1]) if times else (0, 1)
     span = max(end - begin, 1)
 
