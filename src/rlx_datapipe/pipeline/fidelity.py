@@ -78,6 +78,10 @@ def fidelity(
     known = registry or standard_registry()
     for name in metrics:
         known.get(name)
+    if window_ns is not None and window_ns < 1:
+        raise OptionError(
+            "a window has a length above 0", found=f"{window_ns} ns", remedy="Give one, such as 5m"
+        )
     held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if not symbols and held.manifest.unfinished:
         raise UnfinishedError(
