@@ -16,9 +16,10 @@ from rlx_datapipe.fidelity.telling import (
     counts,
     hours,
     in_order,
+    market,
     score,
 )
-from rlx_datapipe.report.figures import count, duration, p_value, short
+from rlx_datapipe.report.figures import count, duration, p_value, share, short
 from rlx_datapipe.report.page import (
     Block,
     Figures,
@@ -39,12 +40,11 @@ LEGEND = (
     "margin lies at x / (1 + x) of the width. Ratio: value over noise floor. p: adjusted for all metrics."
 )
 LINE_HEAD = ("value against margin", "value", "ratio", "p")
-_LINES_MAX, _ROWS_MAX = 32, 20
 
 
 def title(header: Header) -> str:
     """The market that was compared."""
-    return clipped(f"{header.dataset.exchange} {header.dataset.symbol}", 120)
+    return clipped(market(header), 120)
 
 
 def versus(header: Header) -> str:
@@ -60,9 +60,10 @@ def glance(one: FidelityReport) -> Iterator[Block]:
     order = (Standing.PASS, Standing.FAIL, Standing.INCONCLUSIVE, Standing.NOT_IDENTIFIABLE)
     yield Parts([(held[standing], WORDS[standing], STATES[standing]) for standing in order])
     golden, dataset = header.golden, header.dataset
+    decided = "" if one.score.decided is None else f"; {share(one.score.decided)} of the weight is decided"
     yield Tiles(
         [
-            Tile("Fidelity score", score(one.score.overall), "of 100, beside the verdict, never instead"),
+            Tile("Fidelity score", score(one.score.overall), f"of 100, beside the verdict{decided}"),
             Tile("Passed", f"{held[Standing.PASS]} of {len(one.metrics)}", "metrics, by equivalence"),
             Tile("Golden", hours(golden), f"{count(golden.windows)} windows, {count(golden.events)} events"),
             Tile(
@@ -109,23 +110,23 @@ def line(metric: MetricReport, anchor: str = "") -> Line:
         clipped(metric.name, 80),
         bar(metric),
         (short(metric.value), ratio, p_value(metric.p.adjusted)),
-        clipped(metric.category, 80),
+        clipped(metric.category, 80) + ("" if metric.severity == "warn" else f", {metric.severity}"),
         anchor,
     )
 
 
-def summary_page(one: FidelityReport) -> Page:
-    """The report on two sheets of paper at most."""
+def summary_page(one: FidelityReport, most: int = 32, rows: int = 20) -> Page:
+    """The report for paper: so many lines of the table of verdicts, so many rows over time."""
     ordered = in_order(one.metrics)
     sections = [
         Section("", [*glance(one)], versus(one.header)),
-        *problems(one, most=4, points=2, letters=200),
+        *problems(one, most=4, points=2, letters=180),
     ]
-    lines = [line(metric) for metric in ordered[:_LINES_MAX]]
+    lines = [line(metric) for metric in ordered[:most]]
     left = len(ordered) - len(lines)
     told = f" {left} more metrics, the least remarkable, are in the full report." if left else ""
     sections.append(Section("Verdicts", [Lines(LINE_HEAD, lines, f"{LEGEND}{told}")]))
-    if figures := where_and_when(ordered, one.header, _ROWS_MAX):
+    if rows and (figures := where_and_when(ordered, one.header, rows)):
         sections.append(Section("Where and when", [Figures(figures)]))
     return Page(
         title(one.header),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlx_datapipe.fidelity.decision import Standing
-from rlx_datapipe.fidelity.result import MetricReport, Side
+from rlx_datapipe.fidelity.result import Header, MetricReport, Side
 from rlx_datapipe.report.figures import duration, short
 from rlx_datapipe.report.page import State
 
@@ -46,6 +46,11 @@ def score(value: float | None) -> str:
 def clipped(text: str, most: int = LETTERS_MAX) -> str:
     """A text from outside, cut where it is too long."""
     return text if len(text) <= most else f"{text[: most - 1]}\u2026"
+
+
+def market(header: Header) -> str:
+    """Exchange and symbol of the dataset."""
+    return f"{header.dataset.exchange} {header.dataset.symbol}"
 
 
 def hours(side: Side) -> str:

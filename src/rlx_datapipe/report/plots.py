@@ -53,13 +53,17 @@ def over_time(
     from_zero: bool = True,
     width: int = WIDTH,
     axis: str = "UTC",
+    band: tuple[float, float] | None = None,
 ) -> str:
-    """Lines over time (ns UTC), each broken where it has no value."""
+    """Lines over time (ns UTC), each broken where it has no value; ``band`` is a range of values behind."""
     canvas = Canvas(label, width)
     lines = [(x, y) for one in series for part in (one.values, one.low, one.high) for x, y in enumerate(part)]
     given = [value for _, value in lines if value is not None]
-    low, high = _range(given, from_zero=from_zero)
+    low, high = _range([*given, *(band or ())], from_zero=from_zero)
     canvas.up(_labelled(even_ticks(low, high, _TICKS), low, high, told))
+    if band:
+        bottom, top = ((one - low) / (high - low) for one in band)
+        canvas.area([(0, bottom), (1, bottom), (1, top), (0, top)], COLOURS[0])
     begin, end = (times[0], times[-1]) if times else (0, 1)
     span = max(end - begin, 1)
 
