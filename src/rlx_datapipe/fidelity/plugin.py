@@ -118,8 +118,8 @@ class MetricPlugin(ABC):
     tolerable
         The largest margin that a verdict may rest on.
     severity
-        Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns fails
-        the whole, but does not hold it up; a note does neither.
+        Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns
+        fails the whole, but does not hold it up; a note does neither.
     """
 
     name: ClassVar[str]
@@ -173,6 +173,10 @@ class MetricPlugin(ABC):
     def best(self) -> float:
         """The value of perfect likeness."""
         return self.bounds[0] if self.goal is Goal.MINIMISE else self.bounds[1]
+
+    def tolerated(self, result: MetricResult) -> float:
+        """The largest margin that a verdict on this result may rest on, in the unit of the value."""
+        return self.tolerable
 
     def says(self, value: float, *, blocks: Blocks | None = None, **measures: Any) -> MetricResult:
         """A result with a number; one that is not finite is none, and told as that."""

@@ -43,6 +43,7 @@ class TradeGaps(DistributionMetric):
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
     engineering_floor = 0.01
+    tolerable = 0.15
     purpose = "Anderson-Darling distance (per pair) of the logarithm of times between trades, above 0"
     reference = "LOB-Bench (arXiv 2502.09172), log inter-arrival times"
     requirements = frozenset({Need.TRADES})
@@ -61,6 +62,7 @@ class QuoteGaps(DistributionMetric):
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
     engineering_floor = 0.01
+    tolerable = 0.15
     purpose = (
         "Anderson-Darling distance (per pair) of the logarithm of times between changes of the best quotes"
     )
@@ -79,6 +81,7 @@ class TradeTies(NumberMetric):
     """Share of trades at the very time of the one before."""
 
     name = "trade_ties"
+    tolerable = 0.1
     category = "arrivals"
     tier = 2
     bounds = (0.0, 1.0)

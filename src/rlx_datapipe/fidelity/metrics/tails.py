@@ -115,6 +115,7 @@ class TailIndex(FitMetric):
     name = "tail_index"
     category = "returns"
     tolerance = 0.1
+    is_jackknifed = True
     purpose = "difference of Hill's tail indices of returns over a second, at the same share of the tail"
     reference = "Hill (1975); in [2, 5] for returns of 1 s or more (Cont 2001), which is a sanity check only"
     requirements = frozenset({Need.QUOTES})
@@ -136,6 +137,7 @@ class TradeSizeTail(FitMetric):
     name = "trade_size_tail"
     category = "trades"
     tolerance = 0.1
+    is_jackknifed = True
     purpose = "difference of the exponents of the density of trade quantities in their tail"
     reference = "Clauset, Shalizi and Newman (2009)"
     requirements = frozenset({Need.TRADES})
