@@ -53,6 +53,8 @@ def show_fidelity(one: FidelityReport) -> None:
     screen.print(verdict)
     screen.print()
     screen.print(Padding(_table(one.metrics, screen.width), (0, 0, 0, 2)))
+    for scope in dict.fromkeys(metric.scope for metric in one.metrics if metric.scope):
+        screen.print(Padding(Text(scope, style="dim"), (1, 0, 0, 2)))
     _show_problems(screen, one.problems)
     for finding in one.findings:
         screen.print(Text(f"! {finding.message}", style="yellow"), soft_wrap=True)

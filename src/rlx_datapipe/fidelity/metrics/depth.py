@@ -125,13 +125,15 @@ def _standing_levels(samples: Int64Array, most: int) -> int:
     return int(min(most, np.cumprod(whole).sum()))
 
 
+def _known_mean(rows: FloatArray) -> FloatArray:
+    """Mean of each column over the rows in which it is a number; NaN where it is none in any."""
+    held = (~np.isnan(rows)).sum(axis=0)
+    return np.asarray(np.where(np.isnan(rows), 0.0, rows).sum(axis=0) / np.where(held > 0, held, np.nan))
+
+
 def _drawn(blocks: BlockVectors, levels: int) -> HeatMap | None:
     """Differences of the correlations, from the deepest bid over the touch to the deepest ask."""
-    means = [np.where(np.isnan(side), 0.0, side).sum(axis=0) for side in (blocks.golden, blocks.recon)]
-    held = [(~np.isnan(side)).sum(axis=0) for side in (blocks.golden, blocks.recon)]
-    golden, recon = (
-        mean / np.where(count > 0, count, np.nan) for mean, count in zip(means, held, strict=True)
-    )
+    golden, recon = (_known_mean(side) for side in (blocks.golden, blocks.recon))
     table = np.zeros((2 * levels, 2 * levels))
     table[np.triu_indices(2 * levels, k=1)] = recon - golden
     table += table.T
