@@ -84,7 +84,7 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
     floor = f"{plugin.engineering_floor:g}{unit}"
     if issubclass(plugin, FitMetric):
         return (
-            f"the greater of {100 * plugin.tolerance:.0f} % of golden's estimate and two standard errors of both",
+            f"the greater of {_percent(plugin.tolerance)} of golden's estimate and two standard errors",
             "Both fits are noisy: a tolerance is only tested where two standard errors are smaller than it, "
             "else the verdict is INCONCLUSIVE.",
         )
@@ -98,12 +98,17 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
         )
     if Need.SAME_TIME in plugin.requirements:
         return paired, f"{paired_why}{scale}"
-    quantile = f"{rule.floor_factor:g} times the {100 * rule.floor_share:.0f} % quantile"
+    quantile = f"{rule.floor_factor:g} times the {_percent(rule.floor_share)} quantile"
     margin = f"the greater of {floor} and {quantile} of golden's distances from itself"
     why = (
         f"{paired_why} Sides of different times differ by chance, too: their margin is what random halves of "
-        f"golden, split by windows, differ by, with a factor from rehearsals in which the truth is known. PASS "
-        f"if the upper {100 * rule.upper_share:.0f} % bound of the distance is within it; FAIL if it is not and a "
-        f"permutation of whole blocks of windows rejects at {100 * rule.significance:.0f} %, adjusted for all metrics."
+        "golden, split by windows, differ by, with a factor from rehearsals in which the truth is known. "
+        f"PASS if the upper {_percent(rule.upper_share)} bound of the distance is within it; FAIL if it is "
+        f"not and a permutation of whole blocks of windows rejects at {_percent(rule.significance)}, "
+        "adjusted for all metrics."
     )
     return f"{paired}; of different times: {margin}", f"{why}{scale}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
