@@ -24,8 +24,11 @@ _MARKS = {
     Standing.NOT_IDENTIFIABLE: ("·", "dim"),
 }
 _CELLS = 12
-_WIDE = 110
-"""Columns from which both sides have room, too."""
+_DUST = 1e-12
+"""Below this a number is what rounding leaves of 0."""
+_NARROW, _WIDE = 76, 110
+"""Columns from which figures have room, and both sides, too."""
+_SIDES, _FIGURES = ("golden", "dataset"), ("distance", "at most", "margin")
 _NS_PER_H = 3_600_000_000_000
 
 
@@ -42,12 +45,16 @@ def show_fidelity(one: FidelityReport) -> None:
     )
     screen.print(Text(_compared(one), style="dim"))
     mark, colour = _MARKS[one.verdict]
-    screen.print(
-        Text.assemble((f"{mark} {one.verdict.value}", f"bold {colour}"), ("  " + one.reason, colour))
-    )
-    screen.print(_score(one))
+    verdict = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    verdict.add_column(no_wrap=True)
+    verdict.add_column(overflow="fold")
+    verdict.add_row(Text(f"{mark} {one.verdict.value}", f"bold {colour}"), Text(one.reason, style=colour))
+    verdict.add_row(Text("  score", style="dim"), _score(one))
+    screen.print(verdict)
     screen.print()
-    screen.print(Padding(_table(one.metrics, is_wide=screen.width >= _WIDE), (0, 0, 0, 2)))
+    screen.print(Padding(_table(one.metrics, screen.width), (0, 0, 0, 2)))
+    for scope in dict.fromkeys(metric.scope for metric in one.metrics if metric.scope):
+        screen.print(Padding(Text(scope, style="dim"), (1, 0, 0, 2)))
     _show_problems(screen, one.problems)
     for finding in one.findings:
         screen.print(Text(f"! {finding.message}", style="yellow"), soft_wrap=True)
@@ -80,35 +87,34 @@ def _score(one: FidelityReport) -> Text:
     """The score, beside the verdict and never instead of it."""
     score = one.score
     if score.overall is None:
-        return Text("  score  none: nothing was decided", style="dim")
-    told = f"{score.overall:.3f} of 1, over the {share(score.decided)} of the weight that was decided"
-    return Text.assemble(("  score  ", "dim"), (told, ""))
+        return Text("none: nothing was decided", style="dim")
+    return Text(f"{score.overall:.3f} of 1, over the {share(score.decided)} of the weight that was decided")
 
 
-def _table(metrics: Sequence[MetricReport], *, is_wide: bool) -> Table:
+def _table(metrics: Sequence[MetricReport], width: int) -> Table:
     """A line for each metric under its category: what was found, and where it lies against the margin."""
+    figures = {} if width < _NARROW else dict.fromkeys(_FIGURES if width < _WIDE else (*_SIDES, *_FIGURES))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("metric", no_wrap=True)
-    table.add_column("distance", justify="right", no_wrap=True)
-    if is_wide:
-        table.add_column("golden", justify="right", no_wrap=True)
-        table.add_column("dataset", justify="right", no_wrap=True)
-    table.add_column("at most", justify="right", no_wrap=True)
-    table.add_column("margin", justify="right", no_wrap=True)
-    table.add_column(Text("against the margin"), no_wrap=True)
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(Text("against the margin"), overflow="fold")
     for category, members in groupby(metrics, key=lambda metric: metric.category):
         table.add_row("", Text(title_of(category), style="bold"))
         for metric in members:
             mark, colour = _MARKS[metric.verdict]
-            sides = [_figure(metric.golden), _figure(metric.recon)] if is_wide else []
+            told = {
+                "golden": metric.golden,
+                "dataset": metric.recon,
+                "distance": metric.value,
+                "at most": _most(metric),
+                "margin": metric.margin,
+            }
             table.add_row(
                 Text(mark, style=colour),
                 Text(metric.name, style="bold" if metric.severity == "gate" else ""),
-                _figure(metric.value),
-                *sides,
-                _figure(_most(metric)),
-                _figure(metric.margin),
+                *(_figure(told[name]) for name in figures),
                 _against(metric),
             )
     return table
@@ -122,7 +128,9 @@ def _most(metric: MetricReport) -> float | None:
 
 
 def _figure(value: float | None) -> Text:
-    return Text(count(None), style="dim") if value is None else Text(short(value) if value else "0")
+    if value is None:
+        return Text(count(None), style="dim")
+    return Text(short(value) if abs(value) >= _DUST else "0")
 
 
 def _against(metric: MetricReport) -> Text:
@@ -131,14 +139,19 @@ def _against(metric: MetricReport) -> Text:
     _, colour = _MARKS[metric.verdict]
     if metric.verdict is Standing.NOT_IDENTIFIABLE:
         return Text("stamps too coarse", style="dim")
+    if metric.value is None or (most is None and metric.verdict is Standing.INCONCLUSIVE):
+        return Text(metric.reason.partition(":")[0], style="dim")
+    if metric.verdict is Standing.PASS and (most == 0 or abs(metric.value) < _DUST):
+        return Text("equal", style=colour)
     if most is None or margin is None:
-        return Text("too little data" if metric.value is None else "no bound", style="dim")
+        return Text("within the margin" if metric.verdict is Standing.PASS else "", style=colour)
     half = _CELLS // 2
     ratio = most / margin if margin else (0.0 if not most else 2.0)
     filled = min(_CELLS, round(half * ratio)) if ratio else 0
     filled = max(filled, 1) if most else 0
     cells = "━" * filled + "╌" * (_CELLS - filled)
-    return Text.assemble((cells[:half], colour), ("┃", "bold"), (cells[half:], colour))
+    times = Text(f" {short(ratio)}x", style="dim") if ratio > 1 and margin else Text()
+    return Text.assemble((cells[:half], colour), ("┃", "bold"), (cells[half:], colour), times)
 
 
 def _show_problems(screen: Console, problems: Sequence[Problem]) -> None:
@@ -146,14 +159,20 @@ def _show_problems(screen: Console, problems: Sequence[Problem]) -> None:
     if not told:
         return
     screen.print()
+    said: set[str] = set()
     for problem in told:
         mark, colour = _MARKS[problem.standing]
         table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         words: list[Text] = [Text.assemble((problem.title, "bold"), f"  {problem.text}")]
-        words += [Text.assemble(("why  ", "dim"), cause) for cause in problem.causes[:2]]
-        words += [Text.assemble(("try  ", "dim"), (remedy, "cyan")) for remedy in problem.remedies[:2]]
+        for style, label, sentences in (
+            ("", "why", problem.causes[:2]),
+            ("cyan", "try", problem.remedies[:2]),
+        ):
+            fresh = [one for one in sentences if one not in said]
+            words += [Text.assemble((f"{label}  ", "dim"), (one, style)) for one in fresh]
+            said.update(fresh)
         table.add_row(Text(mark, style=colour), Group(*words))
         screen.print(Padding(table, (0, 0, 0, 2)))
 

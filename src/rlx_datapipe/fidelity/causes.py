@@ -47,7 +47,7 @@ CAUSES = (
         "deep levels missing",
         "Deep levels are missing or stale: the snapshot was shallow, or the vendor cuts the book.",
         "Look at the depth of the snapshots (rlx assess); train on the levels that agree only.",
-        "spread_l10 spread_l15 spread_l20 ofi_levels depth_correlation",
+        "spread_l10 spread_l15 spread_l20",
         "spread_l1 trade_gaps",
     ),
     _cause(

@@ -139,9 +139,8 @@ class _Arrays:
 
 def _later(files: list[DataFile], since_ns: int) -> list[DataFile]:
     """Files in order without those behind which another one begins before that time."""
-    ends = [file.first_time for file in files[1:]]
-    held = [end is None or end >= since_ns for end in ends]
-    return [file for file, is_held in zip(files, [*held, True], strict=True) if is_held]
+    ends = [*(file.first_time for file in files[1:]), None]
+    return [file for file, end in zip(files, ends, strict=False) if end is None or end >= since_ns]
 
 
 def _events(table: pa.Table, instrument: Instrument) -> tuple[Int64Array, Int64Array]:

@@ -135,6 +135,7 @@ def _metric(
             wilcoxon=_number(numbers.get("wilcoxon_p")),
             classical_ks_not_valid_under_dependence=_number(measures.get(_CLASSICAL)),
         ),
+        scope=verdict.scope,
         score=likeness(verdict),
         weight=weight(plugin),
         meaning=meaning_of(plugin, verdict.standing),

@@ -142,6 +142,8 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
         Noise floor: quantile of the distances of golden from golden. None for paired windows and fits.
     margin
         What ``high`` may be at most.
+    scope
+        What the verdict does not speak of, a sentence; empty where there is no such limit.
     ratio
         ``value`` over ``floor``.
     p
@@ -179,6 +181,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     p: PValues = PValues()
     score: float | None = None
     weight: float = 1.0
+    scope: str = ""
     meaning: str = ""
     remedy: str = ""
     requirements: list[str] = []

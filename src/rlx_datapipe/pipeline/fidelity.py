@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from rlx_datapipe.core.errors import OptionError, UnfinishedError
+from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings
 from rlx_datapipe.fidelity.engine import EngineSettings
@@ -76,6 +78,10 @@ def fidelity(
     known = registry or standard_registry()
     for name in metrics:
         known.get(name)
+    if window_ns is not None and window_ns < 1:
+        raise OptionError(
+            "a window has a length above 0", found=f"{window_ns} ns", remedy="Give one, such as 5m"
+        )
     held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     if not symbols and held.manifest.unfinished:
         raise UnfinishedError(
@@ -89,26 +95,35 @@ def fidelity(
     with golden_dataset(
         Path(golden), held.manifest.settings, key_file=key_file, on_progress=on_progress, on_notice=on_notice
     ) as trusted:
-        reports = []
-        for ours, theirs in _pairs(held, trusted, asked, Path(golden)):
-            with ExitStack() as files:
-                data, length_ns = compared(
-                    Chain(held.path, ours.instrument),
-                    Chain(trusted.path, theirs.instrument),
-                    files,
-                    window_ns=window_ns,
-                    seed=seed,
-                )
-                reports.append(
-                    reporter.report(
-                        data,
-                        list(metrics) or None,
-                        dataset=Named(readable(str(held.path)), chain_digest(held, ours)),
-                        golden=Named(readable(str(golden)), chain_digest(trusted, theirs)),
-                        window_ns=length_ns,
-                    )
-                )
-    return reports
+        return [
+            reported(
+                reporter,
+                Chain(held.path, ours.instrument),
+                Chain(trusted.path, theirs.instrument),
+                Named(readable(str(held.path)), chain_digest(held, ours)),
+                Named(readable(str(golden)), chain_digest(trusted, theirs)),
+                names=list(metrics) or None,
+                window_ns=window_ns,
+                seed=seed,
+            )
+            for ours, theirs in _pairs(held, trusted, asked, Path(golden))
+        ]
+
+
+def reported(
+    reporter: FidelityReporter,
+    ours: Chain,
+    theirs: Chain,
+    dataset: Named,
+    golden: Named,
+    *,
+    names: list[str] | None = None,
+    **how: Any,
+) -> FidelityReport:
+    """The report of one chain against one of golden; ``how`` as in `fidelity_sides.compared`."""
+    with ExitStack() as files:
+        data, window_ns = compared(ours, theirs, files, **how)
+        return reporter.report(data, names, dataset=dataset, golden=golden, window_ns=window_ns)
 
 
 def chain_digest(dataset: Dataset, chain: ChainManifest) -> str:
@@ -132,7 +147,7 @@ def _pairs(
         return
     shared = [chain for chain in held.manifest.chains if _of(golden, chain)]
     if not shared:
-        raise _stranger(golden, held.manifest.chains[0], named)
+        raise stranger(golden, held.manifest.chains[0].instrument, named)
     for chain in shared:
         yield chain, _same(golden, chain, named)
 
@@ -144,12 +159,12 @@ def _of(golden: Dataset, chain: ChainManifest) -> list[ChainManifest]:
 def _same(golden: Dataset, chain: ChainManifest, named: Path) -> ChainManifest:
     found = _of(golden, chain)
     if not found:
-        raise _stranger(golden, chain, named)
+        raise stranger(golden, chain.instrument, named)
     return found[0]
 
 
-def _stranger(golden: Dataset, chain: ChainManifest, named: Path) -> OptionError:
-    ours = chain.instrument
+def stranger(golden: Dataset, ours: Instrument, named: Path) -> OptionError:
+    """The error for golden that has no such market."""
     theirs = [one.instrument for one in golden.manifest.chains]
     return OptionError(
         "golden is of another market",
