@@ -80,18 +80,17 @@ def problems(
 ) -> Iterator[Section]:
     """What is wrong, with likely causes and remedies, and what is right; so much of it, so long."""
     if one.problems:
-        remarks = [
-            Remark(
-                STATES[found.standing],
-                clipped(found.title, letters),
-                clipped(found.text, letters),
-                (
-                    ("Likely causes", [clipped(cause, letters) for cause in found.causes[:points]]),
-                    ("What to try", [clipped(remedy, letters) for remedy in found.remedies[:points]]),
-                ),
+        remarks, told = [], []
+        for found in one.problems[:most]:
+            advice = (
+                ("Likely causes", [clipped(cause, letters) for cause in found.causes[:points]]),
+                ("What to try", [clipped(remedy, letters) for remedy in found.remedies[:points]]),
             )
-            for found in one.problems[:most]
-        ]
+            # The same advice is given once, where it is met first.
+            lists = () if advice in told else advice
+            told.append(advice)
+            words = clipped(found.title, letters), clipped(found.text, letters)
+            remarks.append(Remark(STATES[found.standing], *words, lists))
         yield Section("What needs a look", [Remarks(remarks)])
     if one.strengths:
         right = [
