@@ -124,9 +124,9 @@ def cell(metric: MetricReport | None) -> tuple[State, str]:
 
 
 def of_margin(metric: MetricReport) -> float | None:
-    """Value in multiples of the margin; None where one of them is missing, or the margin is nothing."""
-    if metric.value is None or metric.margin is None:
+    """What was tested in multiples of the margin; None where one is missing, or the margin is nothing."""
+    if metric.tested is None or metric.margin is None:
         return None
     if metric.margin > 0:
-        return metric.value / metric.margin
-    return 0.0 if metric.value == 0 else None
+        return metric.tested / metric.margin
+    return 0.0 if metric.tested == 0 else None

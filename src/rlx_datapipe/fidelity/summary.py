@@ -108,7 +108,7 @@ def line(metric: MetricReport, anchor: str = "") -> Line:
         metric.verdict.value,
         clipped(metric.name, 80),
         bar(metric),
-        (short(metric.value), ratio, p_value(metric.p.adjusted)),
+        (short(metric.tested), ratio, p_value(metric.p.adjusted)),
         clipped(metric.category, 80) + ("" if metric.severity == "warn" else f", {metric.severity}"),
         anchor,
     )

@@ -83,7 +83,8 @@ def over_time(
         for stretch in placed(one.values):
             if from_zero and len(series) == 1 and len(stretch) > 1:
                 canvas.area([(stretch[0][0], 0), *stretch, (stretch[-1][0], 0)], colour)
-            canvas.line(stretch, colour)
+            # Golden under what is held against it: where both are equal, both are seen.
+            canvas.line(stretch, colour, 3.2 if band and one is series[0] else 1.6)
     ticks = time_ticks(begin, end, 6 if width == WIDTH else 12)
     canvas.across([((at - begin) / span, text) for at, text in ticks], axis)
     return canvas.svg()
