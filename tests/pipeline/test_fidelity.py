@@ -13,6 +13,7 @@ from tests.pipeline.captures import SPOT, capture, lines_of
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, OptionError
+from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing
 from rlx_datapipe.fidelity.reporter import worst
 from rlx_datapipe.fidelity.result import FidelityReport
@@ -26,6 +27,7 @@ MARKET = replace(SPOT, duration_s=60, orders_per_s=300)
 RULE = DecisionSettings(permutations=199, rounds=199)
 QUICK = ("touch_rms", "touch_exact", "spread_l1", "trade_size", "touch_depth")
 SECOND = 1_000_000_000
+BTC = Instrument(exchange="BINANCE", symbol="BTCUSDT")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_golden_that_takes_more_disk_than_it_may_is_refused_and_removed(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with (
         pytest.raises(OptionError, match="more room as a dataset than it may"),
-        golden_dataset(place / "btc.gz", Settings(), disk_mb=0),
+        golden_dataset([place / "btc.gz"], Settings(), [BTC], disk_mb=0),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -99,9 +101,10 @@ def test_another_time_is_compared_as_two_draws(place: Path) -> None:
 
 
 def test_another_symbol_is_refused_unless_it_is_asked_for(place: Path) -> None:
-    with pytest.raises(OptionError, match="golden is of another market") as refused:
-        quick(place / "btc", place / "eth")
-    assert "--symbols BTCUSDT=ETHUSDT" in str(refused.value)
+    for golden in (place / "eth", place / "eth.gz"):
+        with pytest.raises(OptionError, match="golden is of another market") as refused:
+            quick(place / "btc", golden)
+        assert "--symbols BTCUSDT=ETHUSDT" in str(refused.value)
     report = quick(place / "btc", place / "eth", symbols=["BTCUSDT=ETHUSDT"])
     assert not report.header.is_paired
     assert (report.header.dataset.symbol, report.header.golden.symbol) == ("BTCUSDT", "ETHUSDT")

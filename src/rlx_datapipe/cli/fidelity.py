@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from rlx_datapipe.cli.golden import GoldenCommand
 from rlx_datapipe.cli.progress import progress_bar
 from rlx_datapipe.cli.span import Span
 from rlx_datapipe.cli.terminal import give, guarded, json_option, key_option, say, tell_of_compilation
@@ -28,12 +29,13 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str) -> tu
     return asked
 
 
-@click.command()
+@click.command(cls=GoldenCommand)
 @click.argument("dataset", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--golden",
-    type=click.Path(path_type=Path),
-    help="The trusted side: a dataset, a capture's folder, or a recording.",
+    multiple=True,
+    metavar="GOLDEN...",
+    help="The trusted side: a dataset, a capture's folder, or recordings; put DATASET before it.",
 )
 @click.option("--metrics", default="", help="Only these, with commas between them; see --list.")
 @click.option("--symbols", default="", help="Only these; A=B holds the dataset's A against golden's B.")
@@ -66,7 +68,7 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str) -> tu
 @guarded
 def fidelity(
     dataset: Path | None,
-    golden: Path | None,
+    golden: tuple[str, ...],
     metrics: str,
     symbols: str,
     window: float | None,
@@ -87,7 +89,7 @@ def fidelity(
     if is_list or explain:
         _tell(explain, as_json=as_json)
         return
-    if dataset is None or golden is None:
+    if dataset is None or not golden:
         missing, such = ("DATASET", "rlx fidelity DATASET --golden CAPTURE")
         if dataset is not None:
             missing = "--golden"

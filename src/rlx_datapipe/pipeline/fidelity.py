@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rlx_datapipe.core.errors import OptionError, UnfinishedError
-from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings
 from rlx_datapipe.fidelity.engine import EngineSettings
 from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
 from rlx_datapipe.fidelity.result import FidelityReport
-from rlx_datapipe.pipeline.fidelity_golden import golden_dataset
+from rlx_datapipe.pipeline.fidelity_golden import golden_dataset, stranger, told
 from rlx_datapipe.pipeline.fidelity_sides import Chain, compared, is_same_market
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits
@@ -28,7 +27,7 @@ from rlx_datapipe.store.tables import digest_name
 
 def fidelity(
     dataset: Dataset | str | Path,
-    golden: str | Path,
+    golden: str | Path | Iterable[str | Path],
     *,
     metrics: Iterable[str] = (),
     symbols: Iterable[str] = (),
@@ -48,7 +47,7 @@ def fidelity(
     dataset
         A dataset or its folder.
     golden
-        The trusted side: a dataset, the folder of a capture, or a recording; what is no dataset yet becomes
+        The trusted side: a dataset, the folder of a capture, or recordings; what is no dataset yet becomes
         a temporary one.
     metrics
         Names of metrics; all if empty.
@@ -92,21 +91,29 @@ def fidelity(
         )
     reporter = FidelityReporter(known, engine or EngineSettings(), decision or DecisionSettings())
     asked = [tuple(one.split("=", 1)) for one in symbols]
+    paths = [Path(golden)] if isinstance(golden, str | Path) else [Path(one) for one in golden]
+    ours = [held.manifest.chain(one[0]) for one in asked] or held.manifest.chains
     with golden_dataset(
-        Path(golden), held.manifest.settings, key_file=key_file, on_progress=on_progress, on_notice=on_notice
+        paths,
+        held.manifest.settings,
+        [chain.instrument for chain in ours],
+        others=[one[1] for one in asked if len(one) > 1],
+        key_file=key_file,
+        on_progress=on_progress,
+        on_notice=on_notice,
     ) as trusted:
         return [
             reported(
                 reporter,
-                Chain(held.path, ours.instrument),
+                Chain(held.path, chain.instrument),
                 Chain(trusted.path, theirs.instrument),
-                Named(readable(str(held.path)), chain_digest(held, ours)),
-                Named(readable(str(golden)), chain_digest(trusted, theirs)),
+                Named(readable(str(held.path)), chain_digest(held, chain)),
+                Named(told(paths), chain_digest(trusted, theirs)),
                 names=list(metrics) or None,
                 window_ns=window_ns,
                 seed=seed,
             )
-            for ours, theirs in _pairs(held, trusted, asked, Path(golden))
+            for chain, theirs in _pairs(held, trusted, asked, paths)
         ]
 
 
@@ -137,39 +144,30 @@ def chain_digest(dataset: Dataset, chain: ChainManifest) -> str:
 
 
 def _pairs(
-    held: Dataset, golden: Dataset, asked: list[tuple[str, ...]], named: Path
+    held: Dataset, golden: Dataset, asked: list[tuple[str, ...]], paths: list[Path]
 ) -> Iterator[tuple[ChainManifest, ChainManifest]]:
     """Chains of the dataset with those of golden that they are held against."""
-    if asked:
-        for ours, *theirs in asked:
-            chain = held.manifest.chain(ours)
-            yield chain, golden.manifest.chain(theirs[0]) if theirs else _same(golden, chain, named)
-        return
-    shared = [chain for chain in held.manifest.chains if _of(golden, chain)]
-    if not shared:
-        raise stranger(golden, held.manifest.chains[0].instrument, named)
-    for chain in shared:
-        yield chain, _same(golden, chain, named)
+    for ours, *theirs in asked:
+        chain = held.manifest.chain(ours)
+        yield chain, golden.manifest.chain(theirs[0]) if theirs else _same(golden, chain, paths)
+    if not asked:
+        shared = [chain for chain in held.manifest.chains if _of(golden, chain)]
+        for chain in shared or held.manifest.chains[:1]:
+            yield chain, _same(golden, chain, paths)
 
 
 def _of(golden: Dataset, chain: ChainManifest) -> list[ChainManifest]:
     return [one for one in golden.manifest.chains if is_same_market(one.instrument, chain.instrument)]
 
 
-def _same(golden: Dataset, chain: ChainManifest, named: Path) -> ChainManifest:
-    found = _of(golden, chain)
-    if not found:
-        raise stranger(golden, chain.instrument, named)
-    return found[0]
+def _same(golden: Dataset, chain: ChainManifest, paths: list[Path]) -> ChainManifest:
+    """The chain of golden that is of the same market.
 
-
-def stranger(golden: Dataset, ours: Instrument, named: Path) -> OptionError:
-    """The error for golden that has no such market."""
-    theirs = [one.instrument for one in golden.manifest.chains]
-    return OptionError(
-        "golden is of another market",
-        file=readable(str(named)),
-        found=", ".join(f"{one.exchange} {one.symbol}" for one in theirs),
-        expected=f"{ours.exchange} {ours.symbol}",
-        remedy=f"To compare them all the same: --symbols {ours.symbol}={theirs[0].symbol}",
-    )
+    Raises
+    ------
+    OptionError
+        When there is none.
+    """
+    if found := _of(golden, chain):
+        return found[0]
+    raise stranger([one.instrument for one in golden.manifest.chains], paths, chain.instrument)
