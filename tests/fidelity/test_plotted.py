@@ -13,7 +13,7 @@ from tests.fidelity.results import full_plots, result
 
 from rlx_datapipe.core.errors import OptionError, SourceError
 from rlx_datapipe.fidelity.bins import golden_bins
-from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers
+from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers, BlockVectors
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.market import Comparison
 from rlx_datapipe.fidelity.plot_data import (
@@ -92,6 +92,19 @@ def test_values_by_window_are_thinned_to_their_bound_and_gaps_stay() -> None:
     assert drawn.golden[:2] == [None, 4.0]
     assert drawn.golden_times[1] == side.windows[3].start_ns
     assert drawn.told == "value of each window, 3 windows a point"
+
+
+def test_of_many_numbers_the_one_furthest_apart_is_drawn() -> None:
+    side = synthetic_side(1, windows=3, window_s=1)
+    data = Comparison(side, side, is_paired=True)
+    golden = np.array([[1.0, 5.0, np.nan], [1.0, np.nan, np.nan], [1.0, 5.0, np.nan]])
+    recon = golden + np.array([0.0, 1.0, 9.0])
+    drawn = plotted(MetricResult("m", "", 1.0, blocks=BlockVectors(golden, recon)), data)
+    assert drawn.over_time is not None
+    assert (drawn.over_time.golden, drawn.over_time.recon) == ([5.0, None, 5.0], [6.0, None, 6.0])
+    assert drawn.over_time.told == "number 2 of 3, the furthest apart, in each window"
+    nothing = np.full((3, 2), np.nan)
+    assert plotted(MetricResult("m", "", 1.0, blocks=BlockVectors(nothing, nothing)), data) == Plots()
 
 
 def test_an_empty_side_and_a_metric_without_windows_draw_nothing() -> None:

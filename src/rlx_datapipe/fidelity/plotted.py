@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
-from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers
+from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers, BlockVectors
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.market import Comparison
 from rlx_datapipe.fidelity.plot_data import (
@@ -45,6 +45,16 @@ def plotted(result: MetricResult, data: Comparison) -> Plots:
         )
     if isinstance(blocks, BlockNumbers):
         over_time = _over_time("value of each window", blocks.golden, blocks.recon, data)
+        return Plots(over_time=over_time, heat_map=result.heat_map)
+    if isinstance(blocks, BlockVectors):
+        # Of many numbers the one furthest apart, which is what decides.
+        means = (_known_means(side) for side in (blocks.golden, blocks.recon))
+        gaps = np.abs(np.subtract(*means))
+        if np.isnan(gaps).all():
+            return Plots(heat_map=result.heat_map)
+        at = int(np.nanargmax(gaps))
+        told = f"number {at + 1} of {len(gaps)}, the furthest apart, in each window"
+        over_time = _over_time(told, blocks.golden[:, at], blocks.recon[:, at], data)
         return Plots(over_time=over_time, heat_map=result.heat_map)
     return Plots(heat_map=result.heat_map)
 
@@ -130,6 +140,13 @@ def _means(blocks: Int64Array, centres: FloatArray) -> FloatArray:
     """Mean of each block, NaN where nothing is in it."""
     held = blocks.sum(axis=1)
     return np.asarray(blocks @ centres / np.where(held > 0, held, np.nan), dtype=np.float64)
+
+
+def _known_means(rows: FloatArray) -> FloatArray:
+    """Mean of each column over the rows in which it is a number; NaN where it is none in any."""
+    known = ~np.isnan(rows)
+    held = known.sum(axis=0)
+    return np.asarray(np.where(known, rows, 0.0).sum(axis=0) / np.where(held > 0, held, np.nan))
 
 
 def _over_time(told: str, golden: FloatArray, recon: FloatArray, data: Comparison) -> OverTime | None:

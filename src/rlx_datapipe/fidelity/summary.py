@@ -63,7 +63,7 @@ def glance(one: FidelityReport) -> Iterator[Block]:
     decided = "" if one.score.decided is None else f"; {share(one.score.decided)} of the weight is decided"
     yield Tiles(
         [
-            Tile("Fidelity score", score(one.score.overall), f"of 100, beside the verdict{decided}"),
+            Tile("Fidelity score", score(one.score.overall), f"of 1, beside the verdict{decided}"),
             Tile("Passed", f"{held[Standing.PASS]} of {len(one.metrics)}", "metrics, by equivalence"),
             Tile("Golden", hours(golden), f"{count(golden.windows)} windows, {count(golden.events)} events"),
             Tile(

@@ -39,8 +39,8 @@ def counts(metrics: Sequence[MetricReport]) -> dict[Standing, int]:
 
 
 def score(value: float | None) -> str:
-    """A score of 0 to 1 as points of 100."""
-    return DASH if value is None else f"{100 * value:.1f}"
+    """A score, 0 to 1."""
+    return DASH if value is None else f"{value:.3f}"
 
 
 def clipped(text: str, most: int = LETTERS_MAX) -> str:
