@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from rlx_datapipe.core.errors import SourceError
-from rlx_datapipe.fidelity.comparison import RUN_HEAD, of_margin, run_line
+from rlx_datapipe.fidelity.comparison import RUN_HEAD, run_line
 from rlx_datapipe.fidelity.plot_data import Plots
 from rlx_datapipe.fidelity.result import FidelityReport, MetricReport, read_report
-from rlx_datapipe.fidelity.telling import STATES, WEIGHT, clipped, market
+from rlx_datapipe.fidelity.telling import STATES, WEIGHT, clipped, market, of_margin
 from rlx_datapipe.report.drawing import WIDE, WIDTH
 from rlx_datapipe.report.figures import moment, short
 from rlx_datapipe.report.page import (
@@ -116,7 +116,7 @@ def _market(runs: Sequence[Run]) -> Iterator[Block]:
 
         def drawn(width: int) -> str:
             states = [STATES[run.report.verdict] or "note" for run in shown]
-            return trend("Score of each run", names, scores, states, width=width)
+            return trend("Score of each run", names, scores, states, full=1.0, width=width)
 
         meaning = "Of 1. The colour of a dot is the verdict of its run."
         yield Figures([Figure("Fidelity score", drawn(WIDTH), (), meaning, drawn(WIDE))])
