@@ -14,8 +14,9 @@ from tests.pipeline.captures import SPOT, capture, lines_of
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, OptionError
 from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing
-from rlx_datapipe.fidelity.reporter import worst
+from rlx_datapipe.fidelity.reporter import FidelityReporter, worst
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.pipeline.fidelity import fidelity
 from rlx_datapipe.pipeline.fidelity_golden import golden_dataset
@@ -24,7 +25,9 @@ from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.simulation.faults import drop_depth
 
 MARKET = replace(SPOT, duration_s=60, orders_per_s=300)
-RULE = DecisionSettings(permutations=199, rounds=199)
+REPORTER = FidelityReporter(
+    standard_registry(with_plugins=False), decision=DecisionSettings(permutations=199, rounds=199)
+)
 QUICK = ("touch_rms", "touch_exact", "spread_l1", "trade_size", "touch_depth")
 SECOND = 1_000_000_000
 BTC = Instrument(exchange="BINANCE", symbol="BTCUSDT")
@@ -46,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quick(dataset: Path, golden: Path, *names: str, **how: object) -> FidelityReport:
-    (report,) = fidelity(dataset, golden, metrics=names or QUICK, decision=RULE, **how)  # type: ignore[arg-type]
+    (report,) = fidelity(dataset, golden, metrics=names or QUICK, reporter=REPORTER, **how)  # type: ignore[arg-type]
     return report
 
 
@@ -129,7 +132,7 @@ def test_windows_are_as_long_as_there_is_data_for() -> None:
 def test_the_package_gives_it_as_a_function_whether_its_folder_is_loaded_or_not(place: Path) -> None:
     import rlx_datapipe.fidelity.engine
 
-    (report,) = rlx_datapipe.fidelity(place / "btc", place / "btc", metrics=["spread_l1"], decision=RULE)
+    (report,) = rlx_datapipe.fidelity(place / "btc", place / "btc", metrics=["spread_l1"], reporter=REPORTER)
     assert report.verdict is Standing.PASS
     assert rlx_datapipe.fidelity.engine.EngineSettings().workers
 

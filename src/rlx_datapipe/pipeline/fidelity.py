@@ -9,9 +9,6 @@ from typing import Any
 
 from rlx_datapipe.core.errors import OptionError, UnfinishedError
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
-from rlx_datapipe.fidelity.decision import DecisionSettings
-from rlx_datapipe.fidelity.engine import EngineSettings
-from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.pipeline.fidelity_golden import golden_dataset, stranger, told
@@ -33,14 +30,12 @@ def fidelity(
     symbols: Iterable[str] = (),
     window_ns: int | None = None,
     seed: int = 0,
-    decision: DecisionSettings | None = None,
-    engine: EngineSettings | None = None,
-    registry: MetricRegistry | None = None,
+    reporter: FidelityReporter | None = None,
     key_file: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> list[FidelityReport]:
-    """Compare a dataset with golden, metric by metric: a report of each symbol, in the dataset's order.
+    """Compare a dataset with golden, metric by metric: a report of each symbol, in its order.
 
     Parameters
     ----------
@@ -52,47 +47,30 @@ def fidelity(
     metrics
         Names of metrics; all if empty.
     symbols
-        Only these, in any spelling. ``BTCUSDT=ETHUSDT`` holds the first, of the dataset, against the second,
-        of golden. All that both have if empty.
+        Only these, in any spelling; ``A=B`` holds A of the dataset against B of golden. By default all.
     window_ns
         Length of a window; by default the longest of which there are enough.
     seed
         The only source of chance.
-    decision, engine, registry
-        Bounds of the decision, how metrics are run, and which there are; the catalogue and installed plugins
-        if None.
-    key_file
-        Keys of a golden capture that is encrypted.
-    on_progress, on_notice
-        As in `reconstruct`: of golden as it is reconstructed.
+    reporter
+        Which metrics there are, and the bounds of the decision; the catalogue and installed plugins if None.
+    key_file, on_progress, on_notice
+        As in `reconstruct`, for a golden capture.
 
     Raises
     ------
-    OptionError
-        For an unknown metric, golden of another market, or a missing extra.
-    SourceError, DatasetError, UnfinishedError
-        When a side can't be read.
+    OptionError, SourceError, DatasetError
+        With one sentence that says what to do.
     """
     require_statistics()
-    known = registry or standard_registry()
-    for name in metrics:
-        known.get(name)
+    reporter = reporter or FidelityReporter(standard_registry())
+    names = [reporter.registry.get(name).name for name in metrics]
     if window_ns is not None and window_ns < 1:
-        raise OptionError(
-            "a window has a length above 0", found=f"{window_ns} ns", remedy="Give one, such as 5m"
-        )
-    held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-    if not symbols and held.manifest.unfinished:
-        raise UnfinishedError(
-            "is unfinished: its reconstruction was interrupted",
-            file=held.path,
-            missing=", ".join(held.manifest.unfinished),
-            remedy=f"{GO_ON}, or compare a finished symbol alone (--symbols)",
-        )
-    reporter = FidelityReporter(known, engine or EngineSettings(), decision or DecisionSettings())
+        raise OptionError("a window has a length above 0", found=window_ns, remedy="Give one, such as 5m")
     asked = [tuple(one.split("=", 1)) for one in symbols]
-    paths = [Path(golden)] if isinstance(golden, str | Path) else [Path(one) for one in golden]
+    held = _opened(dataset, asked)
     ours = [held.manifest.chain(one[0]) for one in asked] or held.manifest.chains
+    paths = [Path(golden)] if isinstance(golden, str | Path) else [Path(one) for one in golden]
     with golden_dataset(
         paths,
         held.manifest.settings,
@@ -107,9 +85,8 @@ def fidelity(
                 reporter,
                 Chain(held.path, chain.instrument),
                 Chain(trusted.path, theirs.instrument),
-                Named(readable(str(held.path)), chain_digest(held, chain)),
-                Named(told(paths), chain_digest(trusted, theirs)),
-                names=list(metrics) or None,
+                told(paths),
+                names=names or None,
                 window_ns=window_ns,
                 seed=seed,
             )
@@ -117,26 +94,40 @@ def fidelity(
         ]
 
 
+def _opened(dataset: Dataset | str | Path, asked: list[tuple[str, ...]]) -> Dataset:
+    held = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
+    if not asked and held.manifest.unfinished:
+        raise UnfinishedError(
+            "is unfinished: its reconstruction was interrupted",
+            file=held.path,
+            missing=", ".join(held.manifest.unfinished),
+            remedy=f"{GO_ON}, or compare a finished symbol alone (--symbols)",
+        )
+    return held
+
+
 def reported(
     reporter: FidelityReporter,
     ours: Chain,
     theirs: Chain,
-    dataset: Named,
-    golden: Named,
+    golden: str,
     *,
     names: list[str] | None = None,
     **how: Any,
 ) -> FidelityReport:
-    """The report of one chain against one of golden; ``how`` as in `fidelity_sides.compared`."""
+    """The report of one chain against one of golden, by its name; ``how`` as in `fidelity_sides.compared`."""
+    dataset = Named(readable(str(ours.dataset)), chain_digest(ours))
     with ExitStack() as files:
         data, window_ns = compared(ours, theirs, files, **how)
-        return reporter.report(data, names, dataset=dataset, golden=golden, window_ns=window_ns)
+        return reporter.report(
+            data, names, dataset=dataset, golden=Named(golden, chain_digest(theirs)), window_ns=window_ns
+        )
 
 
-def chain_digest(dataset: Dataset, chain: ChainManifest) -> str:
-    """BLAKE3 over the logical rows of a chain, as its last commit says; empty where it has none."""
+def chain_digest(chain: Chain) -> str:
+    """BLAKE3 over the logical rows of a chain, as its last commit says; empty where it is not finished."""
     exchange, symbol = chain.instrument.exchange, chain.instrument.symbol
-    commits = read_commits(dataset.path, exchange, symbol)
+    commits = read_commits(chain.dataset, exchange, symbol)
     if not commits or commits[-1].summary is None:
         return ""
     digests = commits[-1].summary["digests"]

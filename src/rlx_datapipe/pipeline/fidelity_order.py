@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
-from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
+from rlx_datapipe.fidelity.reporter import FidelityReporter
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.pipeline.fidelity import reported
 from rlx_datapipe.pipeline.fidelity_exposition import write_exposition
@@ -32,7 +32,6 @@ def fulfil(order: Order) -> Answer:
     reporter = FidelityReporter(standard_registry())
     settings = read_manifest(order.dataset).settings
     needed = [part.instrument for part in order.parts]
-
     with golden_dataset([order.golden], settings, needed, key_file=order.key_file) as golden:
         pairs = [
             (part.since_ns, Chain(order.dataset, part.instrument), Chain(golden.path, chain.instrument))
@@ -43,10 +42,8 @@ def fulfil(order: Order) -> Answer:
         if not pairs:
             held = [chain.instrument for chain in golden.manifest.chains]
             raise stranger(held, [order.golden], needed[0])
-        named = Named(readable(str(order.dataset))), Named(readable(str(order.golden)))
-        reports = [
-            reported(reporter, ours, theirs, *named, since_ns=since_ns) for since_ns, ours, theirs in pairs
-        ]
+        name = readable(str(order.golden))
+        reports = [reported(reporter, ours, theirs, name, since_ns=since) for since, ours, theirs in pairs]
     write_exposition(reports, order.folder / EXPOSITION)
     return Answer(outcomes=tuple(_told(order, report) for report in reports))
 
