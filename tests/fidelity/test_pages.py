@@ -11,14 +11,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.fidelity.results import T0, result
+from tests.fidelity.results import T0, result, side
 
 from rlx_datapipe.core.errors import OptionError, SourceError
+from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.comparison import comparison_page
-from rlx_datapipe.fidelity.decision import Standing
+from rlx_datapipe.fidelity.decision import DecisionSettings, Standing
 from rlx_datapipe.fidelity.generator import SHEETS_MAX, ReportGenerator, page_files, report_files
 from rlx_datapipe.fidelity.history import history_page, read_history
+from rlx_datapipe.fidelity.market import Comparison
+from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
 from rlx_datapipe.fidelity.result import FidelityReport
+from rlx_datapipe.fidelity.synthetic import synthetic_side
 from rlx_datapipe.report.page import to_html
 from rlx_datapipe.report.pdf import sheets
 
@@ -63,6 +67,26 @@ def test_a_report_has_the_files_that_are_asked_for_the_one_to_open_first_in_fron
     assert set(shown) == plots
     assert ReportGenerator(result(3)).files(["json"]).keys() == {"fidelity.json"}
     assert ReportGenerator(result(3)).files(["pdf"]).keys() == {"fidelity.pdf"}
+
+
+def test_a_measured_market_becomes_a_page_with_what_there_is_to_draw() -> None:
+    names = ["spread_l1", "trade_fano", "depth_correlation", "garch_persistence", "touch_rms"]
+    golden, recon = synthetic_side(1, windows=12), synthetic_side(2, windows=12, name="recon")
+    told = FidelityReporter(
+        standard_registry(with_plugins=False), decision=DecisionSettings(permutations=99, rounds=99)
+    ).report(
+        Comparison(golden, recon), names, dataset=Named("ours"), golden=Named("theirs"), window_ns=60 * 10**9
+    )
+    html = ReportGenerator(told).html()
+    assert "ours held against theirs, as two samples, of other times or markets, in windows of 60 s." in html
+    assert [html.count(f"<strong>{title}<") for title in ("Distribution", "Over time", "Table")] == [1, 3, 1]
+
+
+def test_sides_of_two_markets_are_named() -> None:
+    one = result(1)
+    other = msgspec.structs.replace(one.header, golden=side("ETH-USDT"))
+    html = ReportGenerator(msgspec.structs.replace(one, header=other)).html()
+    assert "BINANCE BTC-USDT in words held against BINANCE ETH-USDT in data/ours" in html
 
 
 def test_the_verdict_the_score_and_the_table_come_first() -> None:

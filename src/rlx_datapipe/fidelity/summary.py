@@ -50,9 +50,17 @@ def title(header: Header) -> str:
 
 def versus(header: Header) -> str:
     """What was held against what."""
-    how = "window by window, of one time" if header.is_paired else "as two samples of one market"
-    sides = f"{clipped(header.dataset.source, 200)} held against {clipped(header.golden.source, 200)}"
-    return f"{sides}, {how}, in windows of {duration(header.window_ns)}."
+    sides = header.dataset, header.golden
+    markets = [f"{side.exchange} {side.symbol}" for side in sides]
+    named = [clipped(side.source, 200) for side in sides]
+    if markets[0] != markets[1]:
+        named = [f"{clipped(one, 120)} in {name}" for one, name in zip(markets, named, strict=True)]
+    how = (
+        "window by window of the same time"
+        if header.is_paired
+        else "as two samples, of other times or markets"
+    )
+    return f"{named[0]} held against {named[1]}, {how}, in windows of {duration(header.window_ns)}."
 
 
 def glance(one: FidelityReport) -> Iterator[Block]:
