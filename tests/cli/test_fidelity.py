@@ -26,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Datasets of two markets, of both together, and of a few seconds."""
     folder: Path = tmp_path_factory.mktemp("cli-fidelity")
     btc = capture(folder / "btc.gz", MARKET)
-    eth = capture(folder / "eth.gz", replace(MARKET, symbol="ETHUSDT", seed=5))
+    eth = capture(folder / "eth.gz", replace(MARKET, symbol="ETHUSDT", seed=5, typical_size="2"))
     short = capture(folder / "short.gz", replace(MARKET, duration_s=3))
     for name, sources in {"btc": [btc], "eth": [eth], "two": [btc, eth], "short": [short]}.items():
         reconstruct(sources, folder / name, Settings())
