@@ -81,6 +81,7 @@ def metric(at: int, words: str = "words", *, has_plots: bool = True) -> MetricRe
         reason=words,
         purpose=words,
         value=value if has_number else None,
+        tested=value if has_number else None,
         low=value / 2 if has_number else None,
         high=value * 2 if has_number else None,
         golden=1.0,

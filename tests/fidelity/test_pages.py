@@ -67,7 +67,7 @@ def test_a_report_has_the_files_that_are_asked_for_the_one_to_open_first_in_fron
 
 def test_the_verdict_the_score_and_the_table_come_first() -> None:
     html = page_of_ten()
-    places = [html.index(part) for part in ("<strong>FAIL</strong>", "71.0", "What needs a look")]
+    places = [html.index(part) for part in ("<strong>FAIL</strong>", "0.710", "What needs a look")]
     places += [html.index(f"<h2>{title}</h2>") for title in ("Verdicts", "Categories", "Family 0")]
     assert places == sorted(places)
 
@@ -175,7 +175,7 @@ def test_a_history_is_in_the_order_of_periods_and_tells_what_changed(folder: Cal
     assert [run.name for run in runs] == ["9/fidelity", "8/fidelity", "7/fidelity"]
     assert problems == []
     html = to_html(history_page(runs))
-    assert "0 of 1 markets pass" in html
+    assert "0 of 1 market pass" in html
     assert html.count("PASS \u2192 FAIL") == 5
     assert html.count("1 of 3") == 5
     assert to_html(history_page(runs)) == html
@@ -183,7 +183,7 @@ def test_a_history_is_in_the_order_of_periods_and_tells_what_changed(folder: Cal
 
 def test_a_history_of_one_run_is_a_page_too(folder: Callable[..., Path]) -> None:
     html = to_html(history_page(*read_history(folder(Standing.PASS))))
-    assert "1 of 1 markets pass" in html
+    assert "1 of 1 market pass" in html
 
 
 def test_what_is_no_result_is_told_and_a_folder_without_any_is_refused(

@@ -61,6 +61,11 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str) -> tu
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the verdicts to this file, for the textfile collector.",
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Write a page of all JSON results below this folder into --report, and stop.",
+)
 @key_option
 @click.option("--list", "is_list", is_flag=True, help="List the metrics and stop.")
 @click.option("--explain", metavar="METRIC", help="Tell what a metric is and stop.")
@@ -76,6 +81,7 @@ def fidelity(
     report: Path | None,
     formats: tuple[str, ...],
     prometheus: Path | None,
+    history: Path | None,
     key_file: Path | None,
     is_list: bool,
     explain: str | None,
@@ -88,6 +94,9 @@ def fidelity(
     """
     if is_list or explain:
         _tell(explain, as_json=as_json)
+        return
+    if history is not None:
+        _give_history(history, report or history, formats, as_json=as_json)
         return
     if dataset is None or not golden:
         missing, such = ("DATASET", "rlx fidelity DATASET --golden CAPTURE")
@@ -134,6 +143,16 @@ def _tell(explain: str | None, *, as_json: bool) -> None:
         show_catalogue(told, [finding.message for finding in registry.problems])
     else:
         show_metric(told[0])
+
+
+def _give_history(results: Path, folder: Path, formats: tuple[str, ...], *, as_json: bool) -> None:
+    """The page of earlier results."""
+    from rlx_datapipe.pipeline.fidelity_report import write_history
+
+    page = write_history(results, folder, [one for one in formats if one != "json"])
+    say(f"history written to {page}")
+    if as_json:
+        give({"page": str(page)})
 
 
 def _give(

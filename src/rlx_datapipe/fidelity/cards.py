@@ -15,6 +15,7 @@ from rlx_datapipe.report.page import Block, Facts, Figures, Fold, Remark, Remark
 _OPEN_MAX, _MEASURES_MAX = 6, 40
 _ROOM, _WORDS_MAX, _PLOTS_MIN = 4_700_000, 2_000_000, 10_000
 """Bytes that all cards may take, those without plots, and how many must be left to draw any."""
+_TOLD = ("golden", "recon", "golden_mean", "recon_mean")
 _LEFT_OUT = "The plots are left out to keep this page small; what they show is in the JSON result."
 
 
@@ -39,7 +40,7 @@ def cards(ordered: Sequence[MetricReport], header: Header) -> Iterator[tuple[str
 
 def _plots(metric: MetricReport, header: Header, room: int) -> list[Block]:
     """What is drawn of a metric in so many bytes; a word where that is not enough, nothing for nothing."""
-    if metric.plots == Plots() and (metric.value is None or metric.margin is None):
+    if metric.plots == Plots() and (metric.tested is None or metric.margin is None):
         return []
     if room > _PLOTS_MIN:
         figures = Figures([*gauge(metric), *metric_figures(metric, header)])
@@ -68,10 +69,12 @@ def _card(metric: MetricReport, plots: Sequence[Block]) -> Iterator[Block]:
     yield Remarks(remarks)
     yield Facts([*_facts(metric)])
     yield from plots
-    if metric.measures:
-        numbers = [
-            (clipped(name, 60).replace("_", " "), measure(value)) for name, value in metric.measures.items()
-        ]
+    numbers = [
+        (clipped(name, 60).replace("_", " "), measure(value))
+        for name, value in metric.measures.items()
+        if name not in _TOLD
+    ]
+    if numbers:
         yield Fold("", "", "More numbers", [Facts(numbers[:_MEASURES_MAX])])
     needs = f" Needs {', '.join(metric.requirements[:8])}." if metric.requirements else ""
     source = sentence(clipped(metric.reference or "none given"))
@@ -81,6 +84,8 @@ def _card(metric: MetricReport, plots: Sequence[Block]) -> Iterator[Block]:
 def _facts(metric: MetricReport) -> Iterator[tuple[str, str]]:
     unit = f" {clipped(metric.unit, 30)}" if metric.unit else ""
     yield "Value", f"{short(metric.value)}{unit}" if metric.value is not None else DASH
+    if metric.tested is not None and metric.tested != metric.value:
+        yield "Mean difference of windows", short(metric.tested)
     if metric.low is not None and metric.high is not None:
         yield "Interval", f"{short(metric.low)} to {short(metric.high)}"
     yield "Margin", short(metric.margin)

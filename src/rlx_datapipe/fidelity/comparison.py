@@ -17,6 +17,7 @@ from rlx_datapipe.fidelity.telling import (
     counts,
     hours,
     market,
+    of_margin,
     score,
 )
 from rlx_datapipe.report.figures import short
@@ -121,12 +122,3 @@ def cell(metric: MetricReport | None) -> tuple[State, str]:
         return "", ""
     share = of_margin(metric)
     return STATES[metric.verdict], DASH if share is None else short(share)
-
-
-def of_margin(metric: MetricReport) -> float | None:
-    """Value in multiples of the margin; None where one of them is missing, or the margin is nothing."""
-    if metric.value is None or metric.margin is None:
-        return None
-    if metric.margin > 0:
-        return metric.value / metric.margin
-    return 0.0 if metric.value == 0 else None

@@ -29,20 +29,21 @@ _POINTS = 160, 300
 def bar(metric: MetricReport) -> str:
     """The metric in one line of the table of verdicts."""
     state = STATES[metric.verdict]
-    return margin_bar(metric.value, metric.low, metric.high, metric.floor, metric.margin, state or "note")
+    return margin_bar(metric.tested, metric.low, metric.high, metric.floor, metric.margin, state or "note")
 
 
 def gauge(metric: MetricReport) -> list[Figure]:
     """The value in its interval, with floor and margin."""
-    if metric.value is None or metric.margin is None:
+    if metric.tested is None or metric.margin is None:
         return []
 
     def drawn(width: int) -> str:
-        assert metric.value is not None  # noqa: S101 (asked above)
+        assert metric.tested is not None  # noqa: S101 (asked above)
         numbers = metric.low, metric.high, metric.floor, metric.margin
-        return margin_gauge(f"{metric.name} against its margin", metric.value, *numbers, width)
+        return margin_gauge(f"{metric.name} against its margin", metric.tested, *numbers, width)
 
-    what = f"Value{f' in {metric.unit}' if metric.unit else ''}, its interval, and what it may be at most"
+    name = "Value" if metric.tested == metric.value else "Mean difference"
+    what = f"{name}{f' in {metric.unit}' if metric.unit else ''}, its interval, and what it may be at most"
     return [Figure(what, drawn(WIDTH), wide=drawn(WIDE))]
 
 
@@ -112,11 +113,11 @@ def _together(one: OverTime, window_ns: int) -> tuple[list[int], Numbers, Number
         # Windows lie on a grid, so that windows of both sides meet at one place of it.
         sides.append([round((at - begin) / window_ns) * window_ns for at in times] if is_apart else times)
     every = sorted({*sides[0], *sides[1]})
-    numbers = []
-    for times, values in zip(sides, (one.golden, one.recon), strict=True):
-        held = dict(zip(times, values, strict=True))
-        numbers.append([held.get(at) for at in every])
-    return every or [0], *numbers
+    golden, recon = (
+        dict(zip(times, values, strict=True))
+        for times, values in zip(sides, (one.golden, one.recon), strict=True)
+    )
+    return every or [0], [golden.get(at) for at in every], [recon.get(at) for at in every]
 
 
 def _means(values: Numbers, step: int) -> Numbers:

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from rlx_datapipe.core.errors import SourceError
-from rlx_datapipe.fidelity.comparison import RUN_HEAD, of_margin, run_line
+from rlx_datapipe.fidelity.comparison import RUN_HEAD, run_line
 from rlx_datapipe.fidelity.plot_data import Plots
 from rlx_datapipe.fidelity.result import FidelityReport, MetricReport, read_report
-from rlx_datapipe.fidelity.telling import STATES, WEIGHT, clipped, market
+from rlx_datapipe.fidelity.telling import STATES, WEIGHT, clipped, market, of_margin
 from rlx_datapipe.report.drawing import WIDE, WIDTH
 from rlx_datapipe.report.figures import moment, short
 from rlx_datapipe.report.page import (
@@ -31,6 +31,8 @@ from rlx_datapipe.report.sides import spark, trend
 
 FILES_MAX = 2_000
 """Most files that are read; the last ones by name."""
+_LOG = "_delta_log"
+"""Where the tables of a dataset keep theirs, if the folder is one of a dataset."""
 _RUNS_MAX, _METRICS_MAX, _CHANGES_MAX, _MARKETS_MAX = 120, 100, 20, 24
 _METRIC_HEAD = ("value in margins, run by run", "latest", "failed")
 
@@ -53,7 +55,8 @@ def read_history(folder: Path) -> tuple[list[Run], list[str]]:
     """
     runs: list[Run] = []
     problems: list[str] = []
-    for path in sorted(folder.rglob("*.json"))[-FILES_MAX:]:
+    found = (path for path in folder.rglob("*.json") if _LOG not in path.parts)
+    for path in sorted(found)[-FILES_MAX:]:
         try:
             one = read_report(path)
         except SourceError as error:
@@ -88,10 +91,11 @@ def history_page(runs: Sequence[Run], problems: Sequence[str] = ()) -> Page:
         told = [Remark("note", "Not read", clipped(problem)) for problem in problems[:_CHANGES_MAX]]
         sections.append(Section("Other files", [Remarks(told)], is_folded=True))
     passing = sum(one.verdict.value == "PASS" for one in latest)
+    passed = f"{passing} of {len(latest)} market{'s' * (len(latest) > 1)}"
     return Page(
         title="History",
         state=STATES[worst],
-        answer=f"{passing} of {len(latest)} markets pass in their latest run; {len(runs)} runs in all.",
+        answer=f"{passed} pass in the latest run; {len(runs)} run{'s' * (len(runs) > 1)} in all.",
         sections=sections,
         kicker="Fidelity",
         foot="Runs are in the order of their datasets' periods. Made by rlx fidelity.",
@@ -106,15 +110,15 @@ def _markets(runs: Sequence[Run]) -> list[str]:
 def _market(runs: Sequence[Run]) -> Iterator[Block]:
     """Trend of the score, what changed, the runs, the metrics."""
     shown = runs[-_RUNS_MAX:]
-    scores = [None if run.report.score.overall is None else 100 * run.report.score.overall for run in shown]
+    scores = [run.report.score.overall for run in shown]
     names = [moment(run.report.header.dataset.begins_ns)[:10] for run in shown]
     if len(shown) > 1:
 
         def drawn(width: int) -> str:
             states = [STATES[run.report.verdict] or "note" for run in shown]
-            return trend("Score of each run", names, scores, states, width=width)
+            return trend("Score of each run", names, scores, states, full=1.0, width=width)
 
-        meaning = "Points of 100. The colour of a dot is the verdict of its run."
+        meaning = "Of 1. The colour of a dot is the verdict of its run."
         yield Figures([Figure("Fidelity score", drawn(WIDTH), (), meaning, drawn(WIDE))])
         if changes := list(_changes(shown)):
             yield Remarks(changes[:_CHANGES_MAX])

@@ -121,6 +121,7 @@ def _metric(
         reason=verdict.reason,
         purpose=plugin.purpose,
         value=result.value,
+        tested=_tested(verdict, result),
         low=low,
         high=high,
         golden=golden,
@@ -148,6 +149,11 @@ def _metric(
 
 
 _INTERVAL = (("lower", "low"), ("upper", "high"))
+
+
+def _tested(verdict: Verdict, result: MetricResult) -> float | None:
+    """The number that the rule looked at: the mean difference of paired windows, else the value itself."""
+    return _number(verdict.numbers.get("mean_difference", result.value))
 
 
 def _two_sides(measures: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -203,11 +203,12 @@ def trend(
     colours: Sequence[str],
     told: Format = short,
     *,
+    full: float | None = None,
     width: int = WIDTH,
 ) -> str:
-    """One value after the other, evenly spaced, from nothing up: a line with a dot of its colour for each."""
+    """One value after the other, evenly spaced, from nothing to ``full`` or the greatest, each with a dot."""
     canvas = Canvas(label, width)
-    most = max([value for value in values if value is not None], default=1.0) or 1.0
+    most = full or max([value for value in values if value is not None], default=1.0) or 1.0
     canvas.up([(tick / most / 1.05, told(tick)) for tick in even_ticks(0, most, _TICKS)])
     step = 1 / max(len(values), 1)
     points = [
