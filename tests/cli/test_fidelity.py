@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.cli.door import Said, rlx, rlx_process
+from tests.cli.door import Said, rlx
 from tests.pipeline.captures import SPOT, capture
 
+from rlx_datapipe.cli.reconstruct import fidelity_status
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 
-MARKET = replace(SPOT, duration_s=30, orders_per_s=300)
+MARKET = replace(SPOT, duration_s=20, orders_per_s=300)
 FEW = ("--metrics", "touch_rms,touch_exact,spread_l1,trade_size")
 
 
@@ -25,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Datasets of two markets, of both together, and of a few seconds."""
     folder: Path = tmp_path_factory.mktemp("cli-fidelity")
     btc = capture(folder / "btc.gz", MARKET)
-    eth = capture(folder / "eth.gz", replace(MARKET, symbol="ETHUSDT", seed=5))
+    eth = capture(folder / "eth.gz", replace(MARKET, symbol="ETHUSDT", seed=5, typical_size="2"))
     short = capture(folder / "short.gz", replace(MARKET, duration_s=3))
     for name, sources in {"btc": [btc], "eth": [eth], "two": [btc, eth], "short": [short]}.items():
         reconstruct(sources, folder / name, Settings())
@@ -49,7 +50,7 @@ def test_the_verdict_comes_first_on_the_screen(own: Said) -> None:
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_nothing_on_the_screen_is_cut(columns: int, place: Path) -> None:
     arguments = ("--golden", place / "eth", "--symbols", "BTCUSDT=ETHUSDT", *FEW)
-    said = rlx_process("fidelity", place / "btc", *arguments, env={"COLUMNS": str(columns)})
+    said = rlx("fidelity", place / "btc", *arguments, env={"COLUMNS": str(columns)})
     assert said.status == 1, said.err
     assert "…" not in said.out
     assert "✗ FAIL" in said.out
@@ -157,8 +158,16 @@ def test_without_the_extra_there_is_one_sentence(place: Path, tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_a_reconstruction_with_golden_ends_as_its_verdict_does(place: Path, tmp_path: Path) -> None:
-    said = rlx("reconstruct", place / "btc.gz", "--out", tmp_path / "out", "--golden", place / "btc")
-    assert "fidelity of whole: BINANCE BTCUSDT" in said.err
-    told = json.loads(next((tmp_path / "out" / "fidelity").rglob("fidelity.json")).read_text("utf-8"))
-    assert said.status == {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 4}[told["verdict"]]
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ([("batch-000001", "FAIL"), ("whole", "PASS")], 0),
+        ([("whole", "PASS"), ("whole", "FAIL")], 1),
+        ([("whole", "PASS"), ("whole", "INCONCLUSIVE")], 4),
+        ([("whole", "")], 4),
+    ],
+)
+def test_a_reconstruction_with_golden_ends_as_the_verdict_on_the_whole(
+    told: list[tuple[str, str]], status: int
+) -> None:
+    assert fidelity_status([{"name": name, "verdict": verdict} for name, verdict in told]) == status

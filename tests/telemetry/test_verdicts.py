@@ -107,7 +107,7 @@ def test_promtool_finds_nothing_wrong(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed: the rules are only parsed here")
-    for command in (["check", "rules", RULES], ["test", "rules", TESTS]):
+    for command in (["check", "rules", str(RULES)], ["test", "rules", str(TESTS)]):
         done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False, cwd=FOLDER)
         assert done.returncode == 0, done.stdout + done.stderr
     text = verdict_exposition(MARKETS[1:])
