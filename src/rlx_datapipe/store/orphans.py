@@ -10,7 +10,8 @@ from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.store.checkpoints import SUFFIX, checkpoint_path
 from rlx_datapipe.store.files import sync
 from rlx_datapipe.store.layout import EPOCH, epoch_files, partition_folder, table_folder
-from rlx_datapipe.store.measured import SUFFIX as MEASURED, measured_path
+from rlx_datapipe.store.measured import SUFFIX as MEASURED
+from rlx_datapipe.store.measured import measured_path
 from rlx_datapipe.store.tables import last_epoch
 
 

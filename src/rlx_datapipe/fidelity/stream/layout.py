@@ -174,11 +174,3 @@ def new_carry() -> Int64Array:
 def new_memory(price_step: int) -> FloatArray:
     """Numbers before the first second; ``price_step`` in scaled units."""
     return np.array([np.nan, np.nan, price_step], dtype=np.float64)
-
-
-def sketch_of(words: Int64Array, name: str) -> Sketch:
-    """One of the `SKETCHES` of a window, or of several that were added up."""
-    start = COUNTS + BUCKETS * SKETCHES.index(name)
-    one = Sketch()
-    one.counts[:] = words[start : start + BUCKETS]
-    return one

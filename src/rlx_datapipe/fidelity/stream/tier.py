@@ -21,11 +21,10 @@ from rlx_datapipe.fidelity.stream.layout import (
     CARRY,
     MEMORY,
     NUMBERS,
-    STEP_NS,
+    SECOND_NS,
     WINDOW_NS,
     WORDS,
     Carry,
-    Count,
     Rate,
     new_carry,
     new_memory,
@@ -36,7 +35,6 @@ RECENT = 32
 """Events that an alert shows: those up to the one that raised it."""
 ALERTS_MAX = 20
 """Alerts of a chain that are kept with their events; further ones are counted."""
-NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -193,12 +191,15 @@ class StreamTier:
     def _told(self, stop: Stop) -> tuple[str, str]:
         """Kind of an alert and what it says."""
         if stop == Stop.SEQUENCE:
-            minutes = WINDOW_NS // (60 * 1_000_000_000)
+            minutes = WINDOW_NS // (60 * SECOND_NS)
             return "sequence", f"the book was lost {LOST_MAX} times within {minutes} minutes"
         rate = Carry.FINE if stop == Stop.BURST else Carry.COARSE
         usual = 2.0 ** (int(self._carry[rate + Rate.LEVEL]) / ONE)
         if stop == Stop.SILENCE:
-            return "message_rate", f"no message for long, where {usual:,.0f} a second are usual"
+            return (
+                "message_rate",
+                f"no message for {self._silent_s():,.0f} s, where {usual:,.0f} a second are usual",
+            )
         count, step = int(self._carry[rate + Rate.COUNT]), "100 ms" if rate == Carry.FINE else "a second"
         return "message_rate", f"{count:,} messages within {step}, where {usual:,.0f} are usual"
 
