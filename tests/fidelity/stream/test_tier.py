@@ -121,7 +121,7 @@ def _same_arrivals(window: Window, one: Measured) -> None:
     signs = 1 - 2 * window.events[Field.SIDE, is_trade]
     assert one.counts[Count.SIGNED_VOLUME] == (window.events[Field.QUANTITY, is_trade] * signs).sum()
     for step, squares in ((SECOND_NS, Count.COARSE_SQUARES), (SECOND_NS // 10, Count.FINE_SQUARES)):
-        _, counts = np.unique(times // step, return_counts=True)
+        _, counts = np.unique(times[~is_trade] // step, return_counts=True)
         assert one.counts[squares] == (counts**2).sum()
     # The gap to the last message of the window before counts where it ends.
     assert abs(one.counts[Count.TIES] - int((np.diff(times) == 0).sum())) <= 1
@@ -159,7 +159,7 @@ def steady(seconds: int, per_s: int = 50, *, burst_at: int = -1, burst: int = 0)
         more = START_NS + burst_at * SECOND_NS + np.linspace(0, 5e7, burst).astype(np.int64)
         times = np.sort(np.concatenate([times, more]))
     events = empty_events(len(times))
-    events[Field.KIND], events[Field.SIDE] = Kind.TRADE, Side.BID
+    events[Field.KIND], events[Field.SIDE] = Kind.BOOK_DELTA, Side.BID
     events[Field.ORIGIN_TIME] = events[Field.ORDER_TIME] = times
     events[Field.PRICE], events[Field.QUANTITY] = 6_000_000, 1_500
     events[Field.FLAGS] = Flag.GROUP_END
@@ -184,13 +184,19 @@ def test_a_burst_is_told_once_with_the_events_before_it() -> None:
     assert alerts(steady(1_000)) == []
     [alert] = alerts(steady(1_000, burst_at=900, burst=400))
     assert alert.kind == "message_rate"
-    assert "200 messages within 100 ms, where 5 are usual" in alert.message
+    assert "200 depth messages within 100 ms, where 5 are usual" in alert.message
     assert len(alert.recent) == RECENT
     assert alert.recent[-1]["time_ns"] == alert.time_ns
     assert alert.recent[-1] == {
-        "time_ns": alert.time_ns, "type": "TRADE", "side": "buy", "price": "60000.00", "quantity": "1.500",
+        "time_ns": alert.time_ns, "type": "BOOK_DELTA", "side": "bid", "price": "60000", "quantity": "1.5",
     }  # fmt: skip
     assert alerts(steady(1_000, burst_at=900, burst=400), cut=7) == [alert]
+
+
+def test_a_burst_of_trades_is_the_market() -> None:
+    events = steady(1_000, burst_at=900, burst=400)
+    events[Field.KIND, events[Field.ORIGIN_TIME] % (SECOND_NS // 50) != 0] = Kind.TRADE
+    assert alerts(events) == []
 
 
 def test_before_it_knows_what_is_usual_nothing_is_told() -> None:
@@ -207,7 +213,6 @@ def test_a_feed_that_falls_silent_is_told() -> None:
 
 def test_a_book_that_is_lost_again_and_again_is_told() -> None:
     events = steady(10)
-    events[Field.KIND] = Kind.BOOK_DELTA
     best = np.full((4, events.shape[1]), 100, dtype=np.int64)
     best[2] = 200
     lost = np.arange(events.shape[1]) % 100 == 50
@@ -220,6 +225,7 @@ def test_a_book_that_is_lost_again_and_again_is_told() -> None:
 
 def test_ids_that_jump_or_go_back_are_counted() -> None:
     events = steady(4, per_s=10)
+    events[Field.KIND] = Kind.TRADE
     events[Field.TRADE_ID] = [*range(20), *range(25, 45)]
     found = windows(seen(events, np.full((4, 40), NONE, dtype=np.int64), []))[0].counts
     assert (found[Count.TRADE_JUMPS], found[Count.TRADES_MISSING]) == (1, 5)
@@ -234,6 +240,6 @@ def test_a_foreign_state_is_refused() -> None:
     state = tier.state()
     values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state.values))
     for name in state.arrays:
-        arrays = {**state.arrays, name: np.zeros(3, dtype=np.int64)}
+        arrays = {**state.arrays, name: np.zeros(5, dtype=np.int64)}
         with pytest.raises(ValueError, match="not a state of this stage"):
             StreamTier(INSTRUMENT).restore(State(values, arrays))

@@ -26,7 +26,7 @@ from rlx_datapipe.fidelity.stream.layout import (
     Rate,
 )
 from rlx_datapipe.fidelity.stream.quotes import end_flow, pass_seconds, settle, take_quote
-from rlx_datapipe.fidelity.stream.rates import begin_step, count_message, is_silence
+from rlx_datapipe.fidelity.stream.rates import begin_step, count_message, is_silence, quieten
 
 LOST_MAX = 3
 """Times that the book is lost in one window which are an anomaly."""
@@ -39,7 +39,7 @@ class Stop(IntEnum):
     WINDOW = 1
     """The next event lies in another window."""
     BURST = 2
-    """So many messages within 100 ms, or a second, are an anomaly."""
+    """So many deltas within 100 ms, or a second, are an anomaly."""
     LONG_BURST = 3
     SILENCE = 4
     SEQUENCE = 5
@@ -80,6 +80,9 @@ def see_rows(
         kind = events[Field.KIND, i]
         if kind != Kind.BOOK_SNAPSHOT:
             stop = _take_message(time, carry, words)
+        if kind == Kind.BOOK_DELTA:
+            burst = _take_delta(time, carry, words)
+            stop = burst if burst != Stop.DONE else stop
         if kind == Kind.TRADE:
             _take_trade(events, i, time, carry, words)
         elif flags[i] & Flag.BOOK_INVALID or best[0, i] == NONE or best[2, i] == NONE:
@@ -93,6 +96,9 @@ def see_rows(
             carry[Carry.LAST_ID] = events[Field.UPDATE_ID, i]
         if stop != Stop.DONE:
             words[Count.ALERTS] += 1
+            if stop != Stop.SEQUENCE:
+                quieten(carry, Carry.FINE, time)
+                quieten(carry, Carry.COARSE, time)
             return i + 1, stop
     return flags.shape[0], Stop.DONE
 
@@ -101,7 +107,6 @@ def see_rows(
 def _take_message(time: int, carry: Int64Array, words: Int64Array) -> int:
     """Count a message and the time since the one before."""
     words[Count.MESSAGES] += 1
-    stop = Stop.DONE
     before = carry[Carry.MESSAGE_TIME]
     carry[Carry.MESSAGE_TIME] = time
     gap = time - before
@@ -112,21 +117,38 @@ def _take_message(time: int, carry: Int64Array, words: Int64Array) -> int:
             carry[Carry.GAP] = gap
             carry[Carry.GAP_BUCKET] = MESSAGE_GAPS + bucket_of(float(gap), PER_BUCKET, FIRST, SIDE)
         words[carry[Carry.GAP_BUCKET]] += 1
+        if gap > 2 * SECOND_NS and is_silence(carry, Carry.COARSE, time, before):
+            return Stop.SILENCE
+    return Stop.DONE
+
+
+@helper
+def _take_delta(time: int, carry: Int64Array, words: Int64Array) -> int:
+    """Count a group of deltas in its steps. Trades are left out: that they come in bursts is the market."""
     if time >= carry[Carry.FINE + Rate.END]:
-        count = begin_step(carry, Carry.FINE, time)
-        words[Count.FINE_STEPS] += count > 0
-        words[Count.FINE_SQUARES] += count * count
+        _begin_fine(carry, words, time)
         if time >= carry[Carry.COARSE + Rate.END]:
-            if gap > 2 * SECOND_NS and is_silence(carry, Carry.COARSE, time, before):
-                stop = Stop.SILENCE
-            count = begin_step(carry, Carry.COARSE, time)
-            words[Count.COARSE_STEPS] += count > 0
-            words[Count.COARSE_SQUARES] += count * count
-    if count_message(carry, Carry.FINE, time):
+            _begin_coarse(carry, words, time)
+    stop = Stop.DONE
+    if count_message(carry, Carry.FINE):
         stop = Stop.BURST
-    if count_message(carry, Carry.COARSE, time):
+    if count_message(carry, Carry.COARSE) and stop == Stop.DONE:
         stop = Stop.LONG_BURST
     return stop
+
+
+@helper
+def _begin_fine(carry: Int64Array, words: Int64Array, time: int) -> None:
+    count = begin_step(carry, Carry.FINE, time)
+    words[Count.FINE_STEPS] += count > 0
+    words[Count.FINE_SQUARES] += count * count
+
+
+@helper
+def _begin_coarse(carry: Int64Array, words: Int64Array, time: int) -> None:
+    count = begin_step(carry, Carry.COARSE, time)
+    words[Count.COARSE_STEPS] += count > 0
+    words[Count.COARSE_SQUARES] += count * count
 
 
 @helper
@@ -181,15 +203,5 @@ def close_window(
     settle(carry, memory, words, numbers, until)
     pass_seconds(carry, memory, words, numbers, until)
     end_flow(carry, words, until)
-    _end_steps(carry, words, until)
-
-
-@helper
-def _end_steps(carry: Int64Array, words: Int64Array, time: int) -> None:
-    """Close the steps that are open, and begin those at a time."""
-    count = begin_step(carry, Carry.FINE, time)
-    words[Count.FINE_STEPS] += count > 0
-    words[Count.FINE_SQUARES] += count * count
-    count = begin_step(carry, Carry.COARSE, time)
-    words[Count.COARSE_STEPS] += count > 0
-    words[Count.COARSE_SQUARES] += count * count
+    _begin_fine(carry, words, until)
+    _begin_coarse(carry, words, until)

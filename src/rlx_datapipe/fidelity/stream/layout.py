@@ -19,11 +19,11 @@ NEVER = 2**62
 
 
 class Rate(IntEnum):
-    """Words of one rate: messages in steps of one length, and what is usual (see `rates`)."""
+    """Words of one rate: groups of deltas in steps of one length, and what is usual (see `rates`)."""
 
     LENGTH = 0
     END = 1
-    """End of the present step, ns, and messages in it so far."""
+    """End of the present step, ns, and groups in it so far."""
     COUNT = 2
     LIMIT = 3
     """Count that is an anomaly."""
@@ -31,7 +31,7 @@ class Rate(IntEnum):
     """Usual binary logarithm of the count, and its usual deviation, in units of 1 / ONE."""
     SPREAD = 5
     SEEN = 6
-    """Steps with a message so far."""
+    """Steps with a group so far."""
     QUIET_UNTIL = 7
     """Until when no further anomaly is told."""
 
@@ -115,7 +115,7 @@ class Count(IntEnum):
     FLOW = 12
     FLOW_SIZE = 13
     FINE_STEPS = 14
-    """Steps of 100 ms with a message, and the squares of their counts."""
+    """Steps of 100 ms with groups of deltas, and the squares of how many there were."""
     FINE_SQUARES = 15
     COARSE_STEPS = 16
     """The same of seconds."""

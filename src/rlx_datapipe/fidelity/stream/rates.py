@@ -1,4 +1,4 @@
-"""How many messages come, and when that is no longer usual: robust, and without a look at the past."""
+"""How many groups of deltas come, and when that is no longer usual: robust, without a look at the past."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ONE = 1 << 20
 """Unit of levels and spreads: that of a binary logarithm."""
 SPREADS = 8
 """Median absolute deviations above the level that are an anomaly, ..."""
-OCTAVES = 4
+OCTAVES = 3
 """... but no less than this many times twice as much, ..."""
 COUNT_MIN = 200
 """... nor fewer messages."""
-WARM_STEPS = 600
+WARM_STEPS = 300
 """Steps with a message before anything is judged, and in which the level can move by one octave."""
 QUIET_NS = 600 * SECOND_NS
 """Pause after an anomaly."""
@@ -25,13 +25,17 @@ SILENT_MESSAGES = 2_000
 
 
 @helper
-def count_message(words: Int64Array, rate: int, time: int) -> bool:
-    """Count a message at a time in the present step; whether the count has just become an anomaly."""
+def count_message(words: Int64Array, rate: int) -> bool:
+    """Count a message in the present step; whether the count has just become an anomaly."""
     words[rate + Rate.COUNT] += 1
-    if words[rate + Rate.COUNT] != words[rate + Rate.LIMIT]:
-        return False
+    return bool(words[rate + Rate.COUNT] == words[rate + Rate.LIMIT])
+
+
+@helper
+def quieten(words: Int64Array, rate: int, time: int) -> None:
+    """Tell no anomaly for a while."""
     words[rate + Rate.QUIET_UNTIL] = time + QUIET_NS
-    return True
+    words[rate + Rate.LIMIT] = NEVER
 
 
 @helper
@@ -57,10 +61,7 @@ def is_silence(words: Int64Array, rate: int, time: int, since: int) -> bool:
     if words[rate + Rate.SEEN] < WARM_STEPS or time < words[rate + Rate.QUIET_UNTIL]:
         return False
     low = (words[rate + Rate.LEVEL] - 2 * words[rate + Rate.SPREAD]) / ONE
-    if 2.0**low * (time - since) / words[rate + Rate.LENGTH] < SILENT_MESSAGES:
-        return False
-    words[rate + Rate.QUIET_UNTIL] = time + QUIET_NS
-    return True
+    return bool(2.0**low * (time - since) / words[rate + Rate.LENGTH] >= SILENT_MESSAGES)
 
 
 @helper

@@ -196,12 +196,10 @@ class StreamTier:
         rate = Carry.FINE if stop == Stop.BURST else Carry.COARSE
         usual = 2.0 ** (int(self._carry[rate + Rate.LEVEL]) / ONE)
         if stop == Stop.SILENCE:
-            return (
-                "message_rate",
-                f"no message for {self._silent_s():,.0f} s, where {usual:,.0f} a second are usual",
-            )
+            silent_s = int(self._carry[Carry.GAP]) / SECOND_NS
+            return "message_rate", f"no message for {silent_s:,.0f} s, {usual:,.0f} a second are usual"
         count, step = int(self._carry[rate + Rate.COUNT]), "100 ms" if rate == Carry.FINE else "a second"
-        return "message_rate", f"{count:,} messages within {step}, where {usual:,.0f} are usual"
+        return "message_rate", f"{count:,} depth messages within {step}, where {usual:,.0f} are usual"
 
     def _readable(self, recent: Int64Array) -> list[dict[str, Value]]:
         """Events as people read them, prices and quantities as exact decimals."""
