@@ -45,6 +45,7 @@ _NO_MATTER = (
     "alarm_gap_share",
     "alarm_best_price_error",
     "tier1",
+    "report_s",
 )
 
 
@@ -106,6 +107,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         may be missing, the relative error of best prices (root mean square). They never change the tables.
     tier1
         Whether metrics of tier 1 are measured while events are replayed; they never change the tables.
+    report_s
+        How long a report against golden (``--golden``) may take before it is given up; never changes the
+        tables.
     strategy
         How a source becomes events with a book: by its deltas, by its snapshots, or merged as it is; ``auto``
         leaves it to what each source holds.
@@ -141,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_gap_share: Share = 0.001
     alarm_best_price_error: Share = 0.001
     tier1: bool = True
+    report_s: Seconds = 3_600
     strategy: Strategy = "auto"
 
     def digest(self) -> str:

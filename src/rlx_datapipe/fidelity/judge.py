@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from rlx_datapipe.core.errors import OptionError
@@ -86,13 +87,15 @@ def judge(
     seed = int(rng.integers(2**63))
     permuted = np.stack([_known(permuted_distances(labels, case.blocks)) for case in cases.values()])
     adjusted = max_t(permuted)
-    evidence = {}
+    evidence, lows = {}, {}
     for row, (name, case) in enumerate(cases.items()):
         floor = half_floor(case.blocks, pairs, np.random.default_rng(seed), days=days)
         apart = distance(case.blocks)
+        drawn = resampled_distances(*draws, case.blocks)
+        lows[name] = float(np.quantile(drawn, 1 - rule.upper_share)) if np.isfinite(drawn).all() else None
         evidence[name] = Evidence(
             distance=apart,
-            upper=upper_bound(resampled_distances(*draws, case.blocks), rule.upper_share),
+            upper=upper_bound(drawn, rule.upper_share),
             floor=rule.floor_factor * floor.quantile(rule.floor_share),
             pairs=floor.pairs,
             days=floor.days,
@@ -104,12 +107,19 @@ def judge(
             missing=_missing(case.blocks, apart),
         )
     plain = np.array([p_value(row) for row in permuted])
-    return Judgement(
-        verdicts={name: decide(one, rule) for name, one in evidence.items()},
-        evidence=evidence,
-        p_plain=dict(zip(cases, plain.tolist(), strict=True)),
-        p_discovery=dict(zip(cases, false_discovery(plain).tolist(), strict=True)),
-    )
+    p_plain = dict(zip(cases, plain.tolist(), strict=True))
+    p_discovery = dict(zip(cases, false_discovery(plain).tolist(), strict=True))
+    told = {}
+    for name, one in evidence.items():
+        beside = {
+            "lower": lows[name],
+            "floor": one.floor,
+            "p": p_plain[name],
+            "p_discovery": p_discovery[name],
+        }
+        verdict = decide(one, rule)
+        told[name] = msgspec.structs.replace(verdict, numbers={**verdict.numbers, **beside})
+    return Judgement(told, evidence, p_plain, p_discovery)
 
 
 def _missing(blocks: Blocks, apart: float) -> str:

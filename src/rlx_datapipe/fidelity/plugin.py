@@ -12,8 +12,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Blocks
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
+from rlx_datapipe.fidelity.plot_data import HeatMap
 
 State = dict[str, npt.NDArray[Any]]
 
@@ -31,6 +33,8 @@ class Need(StrEnum):
     QUOTES = "quotes"
     TRADES = "trades"
     LADDERS = "ladders"
+    SAME_TIME = "same time"
+    """Both sides are one interval of one market: window k of the one is held against that of the other."""
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     requirements: list[str]
     dependencies: list[str]
+    severity: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class MetricResult:
         More numbers, by name: other distances, the values of both sides.
     blocks
         What it says window by window, from which its verdict is resampled; None where there is no such thing.
+    heat_map
+        A table to draw beside the number, say a difference of correlations.
     """
 
     name: str
@@ -73,9 +80,10 @@ class MetricResult:
     reason: str = ""
     measures: Mapping[str, Any] = field(default_factory=dict)
     blocks: Blocks | None = None
+    heat_map: HeatMap | None = None
 
     def told(self) -> dict[str, Any]:
-        """All but the blocks, ready for JSON."""
+        """All but the blocks and what is drawn, ready for JSON."""
         told = {"name": self.name, "unit": self.unit, "value": self.value, "reason": self.reason}
         return told | {"measures": dict(self.measures)}
 
@@ -101,14 +109,21 @@ class MetricPlugin(ABC):
         Whether the least or the greatest value is the best.
     bounds
         Least and greatest value; the best one is the bound that the goal points to.
-    purpose, reference
-        What it measures, in a sentence, and where its definition stands.
+    purpose, formula, reference
+        What it measures, in a sentence, how it is computed, and where its definition stands.
     requirements
         What of the market it looks at: without it on a side there is a statement, no number.
     dependencies
         Names of metrics and intermediate results that it takes from ``data.results``.
     scale_ns
         Time scale that it speaks of; 0 for none. Below three steps of the stamps it is not identifiable.
+    engineering_floor
+        A distance that is always tolerable, in the unit of the value.
+    tolerable
+        The largest margin that a verdict may rest on.
+    severity
+        Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns
+        fails the whole, but does not hold it up; a note does neither.
     """
 
     name: ClassVar[str]
@@ -118,12 +133,14 @@ class MetricPlugin(ABC):
     goal: ClassVar[Goal] = Goal.MINIMISE
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     purpose: ClassVar[str]
+    formula: ClassVar[str] = ""
     reference: ClassVar[str]
     requirements: ClassVar[frozenset[Need]] = frozenset()
     dependencies: ClassVar[tuple[str, ...]] = ()
     scale_ns: ClassVar[int] = 0
     engineering_floor: ClassVar[float] = 0.0
     tolerable: ClassVar[float] = float("inf")
+    severity: ClassVar[Severity] = Severity.WARN
 
     @classmethod
     def get_metadata(cls) -> Metadata:
@@ -141,12 +158,15 @@ class MetricPlugin(ABC):
             reference=cls.reference,
             requirements=sorted(need.value for need in cls.requirements),
             dependencies=list(cls.dependencies),
+            severity=cls.severity.value,
         )
 
     def validate_requirements(self, data: Comparison) -> str:
         """Why it can't be measured on these data, one sentence; empty when it can."""
+        if Need.SAME_TIME in self.requirements and not data.is_paired:
+            return "not the same interval: it can only be held against what was at the same time"
         for side in data.sides:
-            for need in sorted(self.requirements):
+            for need in sorted(self.requirements - {Need.SAME_TIME}):
                 if not any(_held(window, need) for window in side.windows):
                     return f"too little data: no {need.value} on the {side.name} side"
         return ""
@@ -159,11 +179,13 @@ class MetricPlugin(ABC):
         """The value of perfect likeness."""
         return self.bounds[0] if self.goal is Goal.MINIMISE else self.bounds[1]
 
-    def says(self, value: float, *, blocks: Blocks | None = None, **measures: Any) -> MetricResult:
+    def says(
+        self, value: float, *, blocks: Blocks | None = None, heat_map: HeatMap | None = None, **measures: Any
+    ) -> MetricResult:
         """A result with a number; one that is not finite is none, and told as that."""
         if not np.isfinite(value):
             return self.lacks("too little data: the number is not defined on one of the sides", **measures)
-        return MetricResult(self.name, self.unit, float(value), "", measures, blocks)
+        return MetricResult(self.name, self.unit, float(value), "", measures, blocks, heat_map)
 
     def lacks(self, reason: str, **measures: Any) -> MetricResult:
         """A result without a number, and why."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlx_datapipe.core.config import Settings, differing
 from rlx_datapipe.core.errors import DatasetError, OptionError
@@ -33,6 +33,9 @@ from rlx_datapipe.store.repair import repair_logs
 from rlx_datapipe.store.tables import create_tables, digest_name
 from rlx_datapipe.store.verify import chain_name
 
+if TYPE_CHECKING:
+    from rlx_datapipe.pipeline.fidelity_watch import GoldenWatch
+
 
 def reconstruct(
     sources: str | Path | Iterable[str | Path],
@@ -47,6 +50,7 @@ def reconstruct(
     follow: bool = False,
     key_file: Path | None = None,
     uncertified: bool = False,
+    golden: str | Path | None = None,
     workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
@@ -71,6 +75,10 @@ def reconstruct(
         it is sealed, until the capture ends. `resume` goes on after a stop, with or without this.
     uncertified
         Read what is ready in a staging folder without a certificate; the dataset says so.
+    golden
+        A dataset or capture of the same market: the new data are compared with it, with `follow` each batch
+        as it is committed, and the whole at the end, in processes of their own; see `fidelity_watch`. Reports
+        lie in the folder ``fidelity`` of the dataset.
     workers
         Chains written at a time, each by a process of its own that is watched and restarted; 0 writes one
         after the other in this process. Several that are followed have a process each in any case.
@@ -84,7 +92,8 @@ def reconstruct(
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``, ``findings``
     (alarms: drift and gaps beyond their thresholds; files that break off), ``events_per_second``,
     ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the same per chain in
-    ``chains``, see `run_summary`; ``repaired``, if a power cut left anything that had to be taken out.
+    ``chains``, see `run_summary`; ``repaired``, if a power cut left anything that had to be taken out;
+    ``fidelity``, with `golden`, what each report told.
 
     Raises
     ------
@@ -97,13 +106,27 @@ def reconstruct(
     _require_workable(workers, folder, settings, resume=resume)
     started = time.perf_counter()
     how = {"format": format, "exchange": exchange, "symbols": symbols, "decimals": decimals}
+    watch = None if golden is None else _watch(Path(golden), folder, settings, key_file, on_notice)
     found = _find(sources, folder, settings, on_notice, follow=follow, key_file=key_file, **how)
     if follow and len(found) > 1:
         workers = max(workers, len(found))
     planned = [chain_name(source.instrument) for source in found]
     vouchers = vouchers_of((file for one in found for file in one.files), uncertified=uncertified)
     start_dataset(folder, WRITER, settings, planned, resume=resume, **vouchers)
-    return _fill(found, folder, settings, workers, on_progress, on_notice, started)
+    if watch is None:
+        return _fill(found, folder, settings, workers, on_progress, on_notice, started)
+    with watch.over([one.instrument for one in found], on_progress, is_live=follow) as look:
+        told = _fill(found, folder, settings, workers, look, on_notice, started)
+        return {**told, "fidelity": watch.finish()}
+
+
+def _watch(
+    golden: Path, folder: Path, settings: Settings, key_file: Path | None, on_notice: Callable[[str], None]
+) -> GoldenWatch:
+    # Here, so that a run without golden does not wait for it.
+    from rlx_datapipe.pipeline.fidelity_watch import GoldenWatch
+
+    return GoldenWatch(golden, folder, settings, key_file, on_notice)
 
 
 def _require_workable(workers: int, folder: Path, settings: Settings, *, resume: bool) -> None:

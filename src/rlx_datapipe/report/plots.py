@@ -52,6 +52,7 @@ def over_time(
     *,
     from_zero: bool = True,
     width: int = WIDTH,
+    axis: str = "UTC",
 ) -> str:
     """Lines over time (ns UTC), each broken where it has no value."""
     canvas = Canvas(label, width)
@@ -80,7 +81,7 @@ def over_time(
                 canvas.area([(stretch[0][0], 0), *stretch, (stretch[-1][0], 0)], colour)
             canvas.line(stretch, colour)
     ticks = time_ticks(begin, end, 6 if width == WIDTH else 12)
-    canvas.across([((at - begin) / span, text) for at, text in ticks], "UTC")
+    canvas.across([((at - begin) / span, text) for at, text in ticks], axis)
     return canvas.svg()
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import NONE, Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
+from rlx_datapipe.fidelity.plot_data import HEAT_MAX, HeatMap
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need
 
 LADDERS_MIN = 50
@@ -41,8 +43,10 @@ class TouchDepth(DistributionMetric):
     """What rests at the best prices of both sides together."""
 
     name = "touch_depth"
+    severity = Severity.GATE
     category = "depth"
     purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
+    formula = "x = q_bid + q_ask at the best prices, weighted by time"
     reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
     requirements = frozenset({Need.QUOTES})
 
@@ -58,11 +62,13 @@ class Imbalance(DistributionMetric):
     """How the quantity at the best prices leans to the bid."""
 
     name = "imbalance"
+    severity = Severity.GATE
     category = "depth"
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
     engineering_floor = 0.01
     purpose = "Anderson-Darling distance (per pair) of the imbalance at the best prices, weighted by time"
+    formula = "x = (q_bid - q_ask) / (q_bid + q_ask) at the best prices, weighted by time"
     reference = "LOB-Bench (arXiv 2502.09172); U-shaped, so the tails are what is compared"
     requirements = frozenset({Need.QUOTES})
 
@@ -84,6 +90,9 @@ class DepthCorrelation(MetricPlugin):
     bounds = (0.0, 2.0)
     engineering_floor = 0.05
     purpose = "greatest difference between the correlations of level quantities, over all pairs of levels"
+    formula = (
+        "d = max over i, j of |corr_golden(q_i, q_j) - corr_recon(q_i, q_j)|, q the quantities of the levels"
+    )
     reference = "definition; gate 0.05"
     requirements = frozenset({Need.LADDERS})
 
@@ -106,11 +115,24 @@ class DepthCorrelation(MetricPlugin):
             return self.lacks("too little data: no pair of levels that is whole on both sides")
         return self.says(
             min(2.0, float(gaps[known].max())),
+            heat_map=_drawn(tables[1] - tables[0], depth),
             mean=float(gaps[known].mean()),
             frobenius=float(np.sqrt((gaps[known] ** 2).sum())),
             levels=depth,
             pairs_known=float(known.mean()),
         )
+
+
+def _drawn(gaps: FloatArray, depth: int) -> HeatMap | None:
+    """Differences of the correlations, from the deepest bid over the touch to the deepest ask."""
+    if 2 * depth > HEAT_MAX:
+        return None
+    order = np.concatenate([np.arange(depth)[::-1], np.arange(depth, 2 * depth)])
+    names = [*(f"b{level}" for level in range(depth, 0, -1)), *(f"a{level + 1}" for level in range(depth))]
+    ordered = gaps[np.ix_(order, order)]
+    values = [[None if np.isnan(gap) else float(gap) for gap in row] for row in ordered]
+    told = "correlation in recon less that in golden, by level of the bids (b) and asks (a)"
+    return HeatMap(told=told, rows=names, columns=names, values=values)
 
 
 def _depth(side: MarketSide) -> int:

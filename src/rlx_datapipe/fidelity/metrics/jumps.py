@@ -7,6 +7,7 @@ from math import gamma, log, pi, sqrt
 import numpy as np
 import numpy.typing as npt
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import NumberMetric
 from rlx_datapipe.fidelity.market import Comparison, Window
@@ -92,6 +93,7 @@ class JumpStatistic(NumberMetric):
     name = "jump_ratio"
     category = "returns"
     purpose = "difference of the mean z of the ratio test for jumps, over returns of five seconds"
+    formula = "x = (1 - BV / RV) / sqrt((pi^2 / 4 + pi - 5) / n max(1, TQ / BV^2)) of a window"
     reference = "Barndorff-Nielsen and Shephard (2006)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = STEP_NS
@@ -108,8 +110,10 @@ class JumpActivity(NumberMetric):
     """Whether moves add up as those of a diffusion do."""
 
     name = "jump_activity"
+    severity = Severity.NOTE
     category = "returns"
     purpose = "difference of the mean S(4, 2) over returns of five seconds: 2 without jumps, 1 with"
+    formula = "x = S(4, 2): sum of |r over two steps|^4 / sum of |r over one step|^4 of a window"
     reference = "Ait-Sahalia and Jacod (2009)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = STEP_NS
@@ -127,6 +131,7 @@ class JumpCount(NumberMetric):
     category = "returns"
     unit = "1/h"
     purpose = "difference of the jumps per hour in returns of five seconds"
+    formula = "x = returns per hour whose |r| / local volatility exceeds the 1 % bound of its maximum"
     reference = "Lee and Mykland (2008)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = STEP_NS

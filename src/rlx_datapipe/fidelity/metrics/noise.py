@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import NumberMetric
 from rlx_datapipe.fidelity.market import Comparison, Window
@@ -74,11 +75,15 @@ class NoiseShare(NumberMetric):
     """How often there is noise in the mid at one second."""
 
     name = "noise_share"
+    severity = Severity.NOTE
     category = "returns"
     bounds = (0.0, 1.0)
     tier = 2
     purpose = (
         "difference of the shares of windows in which Hausman's test finds noise in returns over a second"
+    )
+    formula = (
+        "x = 1 where H = (sum r_i r_(i-1))^2 / sum r_i^2 r_(i-1)^2 exceeds the 95 % quantile of chi^2(1)"
     )
     reference = "Ait-Sahalia and Xiu (2019)"
     requirements = frozenset({Need.QUOTES})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import BlockNumbers
 from rlx_datapipe.fidelity.market import Comparison, Quotes, Window
 from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, MetricResult, Need
@@ -73,13 +74,8 @@ class _Touch(MetricPlugin):
 
     category = "touch"
     tier = 1
-    requirements = frozenset({Need.QUOTES})
-
-    def validate_requirements(self, data: Comparison) -> str:
-        """Both sides are the same interval, with quotes on both."""
-        if not data.is_paired:
-            return "not the same interval: the best quotes can only be held against those of the same time"
-        return super().validate_requirements(data)
+    requirements = frozenset({Need.QUOTES, Need.SAME_TIME})
+    severity = Severity.GATE
 
     def errors(self, data: Comparison) -> list[TouchError]:
         """One for each pair of windows."""
@@ -93,6 +89,7 @@ class TouchRms(_Touch):
     unit = "ticks"
     engineering_floor = 0.1
     purpose = "root mean square difference of the best prices over time"
+    formula = "d = sqrt of the time mean of (p_recon - p_golden)^2 / tick^2, both best prices, on one clock"
     reference = "definition; gate 0.1 tick"
 
     def calculate(self, data: Comparison) -> MetricResult:
@@ -121,6 +118,7 @@ class TouchExact(_Touch):
     bounds = (0.0, 1.0)
     engineering_floor = 0.001
     purpose = "share of the time in which both best prices are equal"
+    formula = "x = time in which both best prices are equal / time in which both sides have some"
     reference = "definition; gate 99.9 %"
 
     def calculate(self, data: Comparison) -> MetricResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample
 from rlx_datapipe.fidelity.market import Comparison, Window
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need
@@ -29,8 +30,10 @@ class TradeSize(DistributionMetric):
     """Quantity of a trade."""
 
     name = "trade_size"
+    severity = Severity.GATE
     category = "trades"
     purpose = "K-S distance of the logarithm of trade quantities"
+    formula = "x = log10 of the quantity of a trade"
     reference = "Schnaubelt, Rende and Krauss (2019), Testing stylized facts of Bitcoin limit order books"
     requirements = frozenset({Need.TRADES})
 
@@ -49,6 +52,7 @@ class TradeSizeAtoms(MetricPlugin):
     bounds = (0.0, 1.0)
     engineering_floor = 0.02
     purpose = "total variation of the twenty commonest golden trade quantities"
+    formula = "d = half the sum of |p_golden - p_recon| over the twenty commonest quantities and all others"
     reference = "definition; round lots are atoms of the distribution"
     requirements = frozenset({Need.TRADES})
 
