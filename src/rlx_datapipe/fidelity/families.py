@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 
 SAMPLE_MAX = 2_000_000
-"""Values of a side from which edges of bins and exact distances are taken; of more, every k-th."""
+"""Values of a side from which edges of bins and exact distances are taken, at most; of more, every k-th."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,16 @@ class DistributionMetric(MetricPlugin):
         """All distances of the two sides."""
         if reason := self.validate_requirements(data):
             return self.lacks(reason)
-        sides = [[self.sample(window, data) for window in side.windows] for side in data.sides]
-        for side, samples in zip(data.sides, sides, strict=True):
-            held = sum(len(one.values) for one in samples)
-            if held < self.values_min:
+        pools = [_Pool(self, side, data) for side in data.sides]
+        for side, pool in zip(data.sides, pools, strict=True):
+            if pool.seen < self.values_min:
                 return self.lacks(
-                    f"too little data: {held} values on the {side.name} side, {self.values_min} needed"
+                    f"too little data: {pool.seen} values on the {side.name} side, {self.values_min} needed"
                 )
-        pooled = [_pooled(samples) for samples in sides]
+        pooled = [pool.pooled() for pool in pools]
         bins = golden_bins(pooled[0].values, BINS)
         golden, recon = (
-            np.stack([bins.count(one.values, one.weights) for one in samples]) for samples in sides
+            np.stack([bins.count(one.values, one.weights) for one in pool.by_window()]) for pool in pools
         )
         blocks = BlockCounts(golden, recon, bins.centres, self.statistic)
         every = two_sample(pooled[0].values, pooled[1].values, pooled[0].weights, pooled[1].weights)
@@ -131,13 +131,44 @@ class NumberMetric(MetricPlugin):
         return np.array([self.number(window, data) for window in side.windows], dtype=np.float64)
 
 
-def _pooled(samples: list[Sample]) -> Sample:
-    """All windows of a side together, thinned to `SAMPLE_MAX` evenly."""
-    values = np.concatenate([one.values for one in samples])
-    step = -(-len(values) // SAMPLE_MAX)
-    given = [one.weights for one in samples if one.weights is not None]
-    weights = np.concatenate(given)[::step] if len(given) == len(samples) else None
-    return Sample(values[::step], weights)
+class _Pool:
+    """The values of a side, all or every k-th, never more than twice `SAMPLE_MAX`; k is a power of 2."""
+
+    def __init__(self, metric: DistributionMetric, side: MarketSide, data: Comparison) -> None:
+        self._metric, self._side, self._data = metric, side, data
+        self._held: list[Sample] = []
+        self._stride, self.seen = 1, 0
+        """Every how many values one is held, and how many there were."""
+        for window in side.windows:
+            self._take(metric.sample(window, data))
+
+    def _take(self, sample: Sample) -> None:
+        first = -self.seen % self._stride
+        self.seen += len(sample.values)
+        self._held.append(_every(sample, first, self._stride))
+        while self.seen > SAMPLE_MAX * self._stride:
+            self._held = [_every(self.pooled(), 0, 2)]
+            self._stride *= 2
+
+    def pooled(self) -> Sample:
+        """The values that are held, of all windows together."""
+        weights = [one.weights for one in self._held if one.weights is not None]
+        return Sample(
+            np.concatenate([one.values for one in self._held]),
+            np.concatenate(weights) if len(weights) == len(self._held) else None,
+        )
+
+    def by_window(self) -> Iterator[Sample]:
+        """All values of each window; taken once more where they are not all held."""
+        if self._stride == 1:
+            yield from self._held
+        else:
+            yield from (self._metric.sample(window, self._data) for window in self._side.windows)
+
+
+def _every(sample: Sample, first: int, stride: int) -> Sample:
+    weights = None if sample.weights is None else sample.weights[first::stride]
+    return Sample(sample.values[first::stride], weights)
 
 
 def _mean(sample: Sample) -> float:

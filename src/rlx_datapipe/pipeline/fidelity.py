@@ -11,10 +11,10 @@ from rlx_datapipe.core.errors import OptionError, UnfinishedError
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings
-from rlx_datapipe.fidelity.engine import EngineSettings
 from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
 from rlx_datapipe.fidelity.result import FidelityReport
+from rlx_datapipe.fidelity.tiers import TierSettings
 from rlx_datapipe.pipeline.fidelity_golden import golden_dataset
 from rlx_datapipe.pipeline.fidelity_sides import Chain, compared, is_same_market
 from rlx_datapipe.pipeline.watching import Progress
@@ -35,7 +35,7 @@ def fidelity(
     window_ns: int | None = None,
     seed: int = 0,
     decision: DecisionSettings | None = None,
-    engine: EngineSettings | None = None,
+    engine: TierSettings | None = None,
     registry: MetricRegistry | None = None,
     key_file: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -86,7 +86,7 @@ def fidelity(
             missing=", ".join(held.manifest.unfinished),
             remedy=f"{GO_ON}, or compare a finished symbol alone (--symbols)",
         )
-    reporter = FidelityReporter(known, engine or EngineSettings(), decision or DecisionSettings())
+    reporter = FidelityReporter(known, engine or TierSettings(), decision or DecisionSettings())
     asked = [tuple(one.split("=", 1)) for one in symbols]
     with golden_dataset(
         Path(golden), held.manifest.settings, key_file=key_file, on_progress=on_progress, on_notice=on_notice
