@@ -51,6 +51,9 @@ BENCHMARKS = {
         ("rows", "seed", "repeats", "source", "folder"),
         quick=False,
     ),
+    "day": Benchmark(
+        "day", "a fidelity report over 24 hours of a busy symbol", ("rows", "seed", "folder"), quick=False
+    ),
     "scale": Benchmark("scale", "time and memory by length of the input", ("sizes", "seed", "folder")),
     "symbols": Benchmark(
         "symbols", "two symbols on two cores against one", ("rows", "seed", "repeats", "folder")
