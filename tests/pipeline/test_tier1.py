@@ -81,7 +81,7 @@ def same(first: list[Measured], second: list[Measured]) -> bool:
 
 def test_what_is_kept_is_what_the_dataset_says(whole: Path) -> None:
     dataset = open_dataset(whole)
-    stretch, _ = read_whole(dataset, dataset.manifest.chain(None))
+    stretch, _ = read_whole(whole, dataset.manifest.chain(None).instrument)
     found = {one.start_ns: one for one in measured(whole)}
     windows = cut_windows(stretch, WINDOW_NS)
     assert len(windows) >= 1

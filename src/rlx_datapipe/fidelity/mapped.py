@@ -6,7 +6,7 @@ from dataclasses import fields
 from functools import cache
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +25,20 @@ def keep_derived(side: MarketSide, folder: Path) -> MarketSide:
     """
     folder.mkdir(parents=True, exist_ok=True)
     room = sum(window.events.shape[1] + 1 for window in side.windows)
-    quotes, trades = _Room(Quotes, folder / "quotes", room), _Room(Trades, folder / "trades", room)
+    quotes = _Room(len(fields(Quotes)), folder / "quotes", room)
+    trades = _Room(len(fields(Trades)), folder / "trades", room)
     for window in side.windows:
         # What `cached_property` would keep.
         vars(window).update(quotes=quotes.kept(window.quotes), trades=trades.kept(window.trades))
     return side
 
 
-class _Room(Generic[Rows]):
-    """A file for rows of one type, one after the other; it has a hole where none is written."""
+class _Room:
+    """A file for rows of some columns, one after the other; it has a hole where none is written."""
 
-    def __init__(self, kind: type[Rows], path: Path, room: int) -> None:
-        self._kind, self._at = kind, 0
-        shape = len(fields(kind)), max(1, room)
-        self._file = np.asarray(np.memmap(path, dtype=np.int64, mode="w+", shape=shape))
+    def __init__(self, columns: int, path: Path, room: int) -> None:
+        self._file = np.asarray(np.memmap(path, dtype=np.int64, mode="w+", shape=(columns, max(1, room))))
+        self._at = 0
 
     def kept(self, rows: Rows) -> Rows:
         """The same rows in the file."""
@@ -46,7 +46,7 @@ class _Room(Generic[Rows]):
         start, self._at = self._at, self._at + len(columns[0])
         for kept, column in zip(self._file, columns, strict=True):
             kept[start : self._at] = column
-        return self._kind(*(kept[start : self._at] for kept in self._file))
+        return type(rows)(*(kept[start : self._at] for kept in self._file))
 
 
 def share_mapped_arrays() -> None:

@@ -76,7 +76,7 @@ def see_rows(
             pass_seconds(carry, memory, words, numbers, time)
         if time >= carry[Carry.FLOW_END]:
             end_flow(carry, words, time)
-        stop = Stop.DONE
+        stop: int = Stop.DONE
         kind = events[Field.KIND, i]
         if kind != Kind.BOOK_SNAPSHOT:
             stop = _take_message(time, carry, words)

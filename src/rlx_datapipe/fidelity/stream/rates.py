@@ -46,7 +46,7 @@ def begin_step(words: Int64Array, rate: int, time: int) -> int:
     tracked by steps of one size towards each new value: no count, however large, moves them by more. Steps
     without a message do not count: a quiet market is no anomaly.
     """
-    count = words[rate + Rate.COUNT]
+    count: int = words[rate + Rate.COUNT]
     if count > 0:
         _learn(words, rate, count)
     length = words[rate + Rate.LENGTH]
