@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlx_datapipe.core.errors import OptionError
-from rlx_datapipe.fidelity.batches import Correlation, batch_distances, library
+from rlx_datapipe.fidelity.batches import Correlation, batch_distances, library, sorted_distances
 from rlx_datapipe.fidelity.distances import two_sample
 
 values = st.lists(st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6)), min_size=1, max_size=60)
@@ -24,9 +24,10 @@ NAMES = ("ks", "anderson_darling", "energy", "wasserstein")
 @given(values, values)
 def test_distances_are_those_of_the_merge_pass(x: list[float], y: list[float]) -> None:
     expected = two_sample(x, y)
-    for xp in (np, array_api_strict):
+    ways = ((np, sorted_distances), (np, batch_distances), (array_api_strict, batch_distances))
+    for xp, way in ways:
         made: Any = [xp.asarray(side, dtype=xp.float64) for side in (x, y)]
-        found = batch_distances(*made)
+        found = way(*made)
         for name in NAMES:
             assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-9, abs=1e-9), name
 
