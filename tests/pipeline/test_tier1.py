@@ -70,6 +70,11 @@ def measured(folder: Path) -> list[Measured]:
     return [window for state in states for window in measured_windows(state)]
 
 
+def summary(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = open_dataset(folder).manifest.chains[0].summary["tier1"]
+    return told
+
+
 def same(first: list[Measured], second: list[Measured]) -> bool:
     return len(first) == len(second) and all(
         (a.start_ns, a.end_ns) == (b.start_ns, b.end_ns)
@@ -118,7 +123,19 @@ def test_kills_and_batches_change_no_bit_of_it(
         except KeyboardInterrupt:
             continue
     assert same(measured(out), measured(whole))
+    assert summary(out) == summary(whole)
     assert inspect(out, deep=True)["problems"] == []
+
+
+def test_the_summary_tells_what_all_windows_came_to(whole: Path) -> None:
+    windows, told = measured(whole), summary(whole)
+    total = windows[0]
+    for window in windows[1:]:
+        total = total.joined(window)
+    instrument = open_dataset(whole).manifest.chain(None).instrument
+    assert told == {"windows": len(windows), **total.told(instrument)}
+    assert told["trades"] == sum(int(window.counts[Count.TRADES]) for window in windows) > 0
+    assert told["spread_ticks_mean"] > 0
 
 
 def test_it_changes_no_table_and_can_be_left_out(source: Path, whole: Path, tmp_path: Path) -> None:

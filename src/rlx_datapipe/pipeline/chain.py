@@ -169,6 +169,7 @@ class _ChainWriter:
                 "rows": sink.rows,
                 "quarantined": sink.quarantine.counts.total(),
                 "findings": alarms.finish() + self._alerts(),
+                **({"tier1": self._tier1.told()} if self._tier1 else {}),
             }
             with self.times.of("commit"):
                 self._check()

@@ -8,11 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
-from rlx_datapipe.core.state import State
+from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.core.state import State, Value
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.moments import MOMENTS, Moments
 from rlx_datapipe.fidelity.sketch import Sketch
-from rlx_datapipe.fidelity.stream.layout import BUCKETS, COUNTS, NUMBERS, SKETCHES, WORDS, Number
+from rlx_datapipe.fidelity.stream.layout import (
+    BUCKETS,
+    COUNTS,
+    NUMBERS,
+    SECOND_NS,
+    SKETCHES,
+    WORDS,
+    Count,
+    Number,
+)
+
+_TOLD = ("MESSAGES", "TRADES", "QUOTES", "LOST", "BACK", "TRADE_JUMPS", "TRADES_MISSING", "ALERTS")
+"""Counts that a summary tells."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,29 @@ class Measured:
         n, x, y, xx, xy = self.numbers[[Number.PAIRS, Number.X, Number.Y, Number.XX, Number.XY]]
         spread = n * xx - x * x
         return float((n * xy - x * y) / spread) if spread > 0 else float("nan")
+
+    def told(self, instrument: Instrument) -> dict[str, Value]:
+        """What it comes to, ready for JSON: prices in ticks, quantities and depth in whole units.
+
+        None for what is not defined. Medians are right to 1 %.
+        """
+        counts, unit = self.counts, 10.0**instrument.quantity_decimals
+        gaps, sizes = self.sketch("message_gap_ns"), self.sketch("trade_quantity")
+        numbers: dict[str, float] = {
+            "quoted_s": counts[Count.QUOTED_NS] / SECOND_NS,
+            "spread_ticks_mean": self.spread.mean,
+            "spread_ticks_deviation": self.spread.variance**0.5,
+            "touch_depth_mean": self.depth.mean / unit,
+            "message_gap_ms_median": gaps.quantile(0.5) / 1e6,
+            "message_gap_ms_p99": gaps.quantile(0.99) / 1e6,
+            "trade_quantity_median": sizes.quantile(0.5) / unit,
+            "flow_slope_ticks": self.flow_slope * unit,
+            "hausman_1s": self.hausman,
+        }
+        return {
+            **{name.lower(): int(counts[Count[name]]) for name in _TOLD},
+            **{name: float(value) if np.isfinite(value) else None for name, value in numbers.items()},
+        }
 
     def joined(self, later: Measured) -> Measured:
         """Both stretches together, this and a later one."""

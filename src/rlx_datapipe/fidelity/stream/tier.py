@@ -29,6 +29,7 @@ from rlx_datapipe.fidelity.stream.layout import (
     new_carry,
     new_memory,
 )
+from rlx_datapipe.fidelity.stream.measured import Measured
 from rlx_datapipe.fidelity.stream.rates import ONE
 
 RECENT = 32
@@ -81,6 +82,8 @@ class StreamTier:
         self._words = np.zeros(WORDS, dtype=np.int64)
         self._numbers = np.zeros(NUMBERS, dtype=np.float64)
         self._recent = empty_events(RECENT)
+        self._total = Measured(0, 0, np.zeros_like(self._words), np.zeros_like(self._numbers))
+        self._windows = 0
         self._closed: list[_Closed] = []
         self._alerts: list[dict[str, Value]] = []
         self._alerted: dict[str, int] = {}
@@ -113,6 +116,8 @@ class StreamTier:
         close_window(self._carry, self._memory, self._words, self._numbers, end_ns)
         held = np.flatnonzero(self._words)
         self._closed.append(_Closed(self._start, end_ns, held, self._words[held], self._numbers.copy()))
+        self._total = self._total.joined(Measured(self._start, end_ns, self._words, self._numbers))
+        self._windows += 1
         self._words[:], self._numbers[:] = 0, 0.0
 
     def finish(self) -> None:
@@ -120,6 +125,10 @@ class StreamTier:
         if self._start != NONE:
             self._close(int(self._carry[Carry.CLOCK]) + 1)
             self._start = NONE
+
+    def told(self) -> dict[str, Value]:
+        """What all closed windows came to, for the summary of the run; see `Measured.told`."""
+        return {"windows": self._windows, **self._total.told(self._instrument)}
 
     def take_closed(self) -> State | None:
         """The windows that were closed since this was last asked; None if there are none."""
@@ -152,12 +161,19 @@ class StreamTier:
         """See `Observer`; only when the closed windows were taken."""
         assert not self._closed  # noqa: S101 (an epoch takes them before its states)
         return State(
-            {"start": self._start, "alerts": [*self._alerts], "alerted": {**self._alerted}},
+            {
+                "start": self._start,
+                "windows": self._windows,
+                "alerts": [*self._alerts],
+                "alerted": {**self._alerted},
+            },
             {
                 "carry": self._carry.copy(),
                 "memory": self._memory.view(np.int64).copy(),
                 "words": self._words.copy(),
                 "numbers": self._numbers.view(np.int64).copy(),
+                "total_words": self._total.words.copy(),
+                "total_numbers": self._total.numbers.view(np.int64).copy(),
                 "recent": self._recent.copy(),
             },
         )
@@ -165,11 +181,13 @@ class StreamTier:
     def restore(self, state: State) -> None:
         """See `Observer`."""
         values: dict[str, Any] = state.values
-        self._start = state.integer("start")
+        self._start, self._windows = state.integer("start"), state.integer("windows")
         self._alerts, self._alerted = [*values["alerts"]], {**values["alerted"]}
         self._carry, self._words = state.array("carry", CARRY), state.array("words", WORDS)
         self._memory = state.array("memory", MEMORY).view(np.float64)
         self._numbers = state.array("numbers", NUMBERS).view(np.float64)
+        total = state.array("total_words", WORDS), state.array("total_numbers", NUMBERS)
+        self._total = Measured(0, 0, total[0], total[1].view(np.float64))
         self._recent = state.array("recent", *empty_events(RECENT).shape)
 
     def _last(self, events: Int64Array) -> Int64Array:
