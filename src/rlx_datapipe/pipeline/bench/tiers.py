@@ -82,13 +82,13 @@ def _batches(seed: int, repeats: int) -> list[Figure]:
     """Figures of the metrics of tier 2, one batch each side."""
     xp, rng = library(), np.random.default_rng(seed)
     x, y = (xp.asarray(np.round(rng.normal(shift, 1, BATCH), 2)) for shift in (0.0, 0.1))
-    vectors = [xp.asarray(rng.normal(shift, 1, (BATCH, _COLUMNS))) for shift in (0.0, 0.1)]
+    v, w = (xp.asarray(rng.normal(shift, 1, (BATCH, _COLUMNS))) for shift in (0.0, 0.1))
     levels = xp.asarray(rng.normal(size=(BATCH, 2 * _LEVELS)))
     works: dict[str, Callable[[], Any]] = {
         "correlation of 40 columns": lambda: _correlation(levels),
         "Anderson-Darling and energy": lambda: batch_distances(x, y),
-        "linear MMD": lambda: linear_mmd(*vectors, [1.0]),
-        "block MMD, each 10th row": lambda: block_mmd(*vectors, [1.0], stride=_STRIDE),
+        "linear MMD": lambda: linear_mmd(v, w, [1.0]),
+        "block MMD, each 10th row": lambda: block_mmd(v, w, [1.0], stride=_STRIDE),
     }
     return [_batch(name, 1e3 * cpu_seconds(work, 5 * repeats), xp.__name__) for name, work in works.items()]
 
