@@ -163,6 +163,20 @@ def test_a_metric_that_does_not_end_is_a_finding() -> None:
     assert "depends on stuck, which failed" in measured.findings[1].message
 
 
+def test_what_waits_behind_something_stuck_is_not_waited_for_one_by_one() -> None:
+    freed = threading.Event()
+    waiting = [made(f"waits{k}") for k in range(20)]
+    for plugin in waiting:
+        plugin.tier = 2
+    stuck = made("stuck", (), lambda _: float(freed.wait(20)))
+    began = time.monotonic()
+    settings = TierSettings(workers=1, tier1_s=0.1, tier2_s=0.2)
+    measured = run_metrics(holding(stuck, *waiting), NOTHING, settings=settings)
+    freed.set()
+    assert time.monotonic() - began < 5.0
+    assert (len(measured.results), len(measured.findings)) == (0, 21)
+
+
 def test_other_tiers_go_on_when_one_is_out_of_time() -> None:
     freed = threading.Event()
     stuck = made("stuck", (), lambda _: float(freed.wait(20)))
@@ -183,7 +197,7 @@ def test_heavy_metrics_are_begun_first_and_only_large_sides_are_worth_processes(
         assert coordinator.place("garch_persistence") == place
         assert coordinator.place("spread_stream") == coordinator.place("spread_l1") == "threads"
         names = coordinator.order(["spread_l1", "spread_stream", "garch_persistence"])
-        assert names == ["garch_persistence", "spread_l1", "spread_stream"]
+        assert names == ["garch_persistence", "spread_stream", "spread_l1"]
         coordinator.end(is_stuck=False)
 
 

@@ -95,9 +95,10 @@ class _Run:
 
     def _some(self, at_work: dict[Future[Any], str]) -> set[Future[Any]]:
         """Those that have come to an end, or whose tier is out of time; at least one."""
-        left_s = {future: self.coordinator.left_s(name) for future, name in at_work.items()}
-        done, _ = wait(at_work, timeout=max(0.0, min(left_s.values())), return_when=FIRST_COMPLETED)
-        return done or {min(left_s, key=lambda future: left_s[future])}
+        left_s = {future: self.coordinator.left_s(name, future) for future, name in at_work.items()}
+        first = min(left_s, key=lambda future: left_s[future])
+        done, _ = wait(at_work, timeout=max(0.0, left_s[first]), return_when=FIRST_COMPLETED)
+        return done or {first}
 
     def _begin(self, name: str) -> Future[Any]:
         needed = {one: self.values[one] for one in sorted(self.graph[name])}
