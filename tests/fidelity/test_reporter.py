@@ -34,7 +34,7 @@ Change = Callable[[Window], Window]
 
 @cache
 def market(seed: int) -> MarketSide:
-    return synthetic_side(seed, windows=20)
+    return synthetic_side(seed, windows=12)
 
 
 def reported(data: Comparison, names: list[str] | None = None) -> FidelityReport:

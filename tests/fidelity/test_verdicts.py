@@ -11,9 +11,8 @@ import pytest
 from rlx_datapipe.fidelity.blocks import BlockNumbers
 from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
-from rlx_datapipe.fidelity.dependence import neighbour_memory
 from rlx_datapipe.fidelity.engine import run_metrics
-from rlx_datapipe.fidelity.judge import Case, judge
+from rlx_datapipe.fidelity.judge import Case, Judgement, judge
 from rlx_datapipe.fidelity.market import Comparison
 from rlx_datapipe.fidelity.rehearsal import ar1
 from rlx_datapipe.fidelity.synthetic import synthetic_side
@@ -76,13 +75,32 @@ def test_what_the_stamps_cannot_resolve_is_not_identifiable() -> None:
     assert "spread_l1" not in named(found, Standing.NOT_IDENTIFIABLE)
 
 
-def test_windows_that_remember_each_other_carry_no_verdict() -> None:
-    slow = [ar1(0.9, 60, np.random.default_rng(seed)) for seed in (3, 4)]
-    assert neighbour_memory(slow[0]) > 0.5
-    assert neighbour_memory(np.random.default_rng(5).normal(size=60)) == 0
-    found = judge({"slow": Case(BlockNumbers(slow[0], slow[1]), 9.0)}, np.random.default_rng(0), RULE)
-    assert found.verdicts["slow"].standing is Standing.INCONCLUSIVE
-    assert "must be longer" in found.verdicts["slow"].reason
+def remembering(seed: int, phi: float, windows: int, apart: float) -> Judgement:
+    rng = np.random.default_rng([seed, windows])
+    golden, recon = (ar1(phi, windows, rng) for _ in range(2))
+    return judge({"slow": Case(BlockNumbers(golden, recon + apart))}, rng, RULE)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.6, 0.9])
+def test_windows_that_remember_each_other_raise_no_more_false_alarms(phi: float) -> None:
+    found = [remembering(seed, phi, 60, 0.0).verdicts["slow"].standing for seed in range(60)]
+    assert found.count(Standing.FAIL) <= 7, "3 are due; 7 is beyond what 98 % of such rates would show"
+    assert phi < 0.9 or found.count(Standing.PASS) == 0, "sixty windows that are worth six prove nothing"
+
+
+def test_the_plain_permutation_of_such_windows_would_fail_one_market() -> None:
+    """Planted: memory denied."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rlx_datapipe.fidelity.judge.inflation", lambda _: 1.0)
+        patch.setattr("rlx_datapipe.fidelity.judge.windows_per_block", lambda *_: 1)
+        found = [remembering(seed, 0.9, 60, 0.0).verdicts["slow"].standing for seed in range(30)]
+    assert found.count(Standing.FAIL) >= 12
+
+
+def test_a_gross_difference_fails_though_windows_remember_each_other() -> None:
+    found = remembering(3, 0.8, 60, 12.0)
+    assert found.evidence["slow"].inflation > 1.5
+    assert found.verdicts["slow"].standing is Standing.FAIL
 
 
 def test_the_same_seed_gives_the_same_verdicts() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from rlx_datapipe.cli.golden import GoldenCommand
 from rlx_datapipe.cli.progress import progress_bar
 from rlx_datapipe.cli.span import Span
 from rlx_datapipe.cli.terminal import give, guarded, json_option, key_option, say, tell_of_compilation
@@ -28,12 +29,13 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str) -> tu
     return asked
 
 
-@click.command()
+@click.command(cls=GoldenCommand)
 @click.argument("dataset", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--golden",
-    type=click.Path(path_type=Path),
-    help="The trusted side: a dataset, a capture's folder, or a recording.",
+    multiple=True,
+    metavar="GOLDEN...",
+    help="The trusted side: a dataset, a capture's folder, or recordings; put DATASET before it.",
 )
 @click.option("--metrics", default="", help="Only these, with commas between them; see --list.")
 @click.option("--symbols", default="", help="Only these; A=B holds the dataset's A against golden's B.")
@@ -59,6 +61,11 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str) -> tu
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the verdicts to this file, for the textfile collector.",
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Write a page of all JSON results below this folder into --report, and stop.",
+)
 @key_option
 @click.option("--list", "is_list", is_flag=True, help="List the metrics and stop.")
 @click.option("--explain", metavar="METRIC", help="Tell what a metric is and stop.")
@@ -66,7 +73,7 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str) -> tu
 @guarded
 def fidelity(
     dataset: Path | None,
-    golden: Path | None,
+    golden: tuple[str, ...],
     metrics: str,
     symbols: str,
     window: float | None,
@@ -74,6 +81,7 @@ def fidelity(
     report: Path | None,
     formats: tuple[str, ...],
     prometheus: Path | None,
+    history: Path | None,
     key_file: Path | None,
     is_list: bool,
     explain: str | None,
@@ -87,7 +95,10 @@ def fidelity(
     if is_list or explain:
         _tell(explain, as_json=as_json)
         return
-    if dataset is None or golden is None:
+    if history is not None:
+        _give_history(history, report or history, formats, as_json=as_json)
+        return
+    if dataset is None or not golden:
         missing, such = ("DATASET", "rlx fidelity DATASET --golden CAPTURE")
         if dataset is not None:
             missing = "--golden"
@@ -132,6 +143,16 @@ def _tell(explain: str | None, *, as_json: bool) -> None:
         show_catalogue(told, [finding.message for finding in registry.problems])
     else:
         show_metric(told[0])
+
+
+def _give_history(results: Path, folder: Path, formats: tuple[str, ...], *, as_json: bool) -> None:
+    """The page of earlier results."""
+    from rlx_datapipe.pipeline.fidelity_report import write_history
+
+    page = write_history(results, folder, [one for one in formats if one != "json"])
+    say(f"history written to {page}")
+    if as_json:
+        give({"page": str(page)})
 
 
 def _give(

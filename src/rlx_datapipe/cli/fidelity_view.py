@@ -26,8 +26,9 @@ _MARKS = {
 _CELLS = 12
 _DUST = 1e-12
 """Below this a number is what rounding leaves of 0."""
-_WIDE = 110
-"""Columns from which both sides have room, too."""
+_NARROW, _WIDE = 76, 110
+"""Columns from which figures have room, and both sides, too."""
+_SIDES, _FIGURES = ("golden", "dataset"), ("distance", "at most", "margin")
 _NS_PER_H = 3_600_000_000_000
 
 
@@ -51,7 +52,9 @@ def show_fidelity(one: FidelityReport) -> None:
     verdict.add_row(Text("  score", style="dim"), _score(one))
     screen.print(verdict)
     screen.print()
-    screen.print(Padding(_table(one.metrics, is_wide=screen.width >= _WIDE), (0, 0, 0, 2)))
+    screen.print(Padding(_table(one.metrics, screen.width), (0, 0, 0, 2)))
+    for scope in dict.fromkeys(metric.scope for metric in one.metrics if metric.scope):
+        screen.print(Padding(Text(scope, style="dim"), (1, 0, 0, 2)))
     _show_problems(screen, one.problems)
     for finding in one.findings:
         screen.print(Text(f"! {finding.message}", style="yellow"), soft_wrap=True)
@@ -88,30 +91,30 @@ def _score(one: FidelityReport) -> Text:
     return Text(f"{score.overall:.3f} of 1, over the {share(score.decided)} of the weight that was decided")
 
 
-def _table(metrics: Sequence[MetricReport], *, is_wide: bool) -> Table:
+def _table(metrics: Sequence[MetricReport], width: int) -> Table:
     """A line for each metric under its category: what was found, and where it lies against the margin."""
+    figures = {} if width < _NARROW else dict.fromkeys(_FIGURES if width < _WIDE else (*_SIDES, *_FIGURES))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("metric", no_wrap=True)
-    table.add_column("distance", justify="right", no_wrap=True)
-    if is_wide:
-        table.add_column("golden", justify="right", no_wrap=True)
-        table.add_column("dataset", justify="right", no_wrap=True)
-    table.add_column("at most", justify="right", no_wrap=True)
-    table.add_column("margin", justify="right", no_wrap=True)
-    table.add_column(Text("against the margin"), no_wrap=True)
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(Text("against the margin"), overflow="fold")
     for category, members in groupby(metrics, key=lambda metric: metric.category):
         table.add_row("", Text(title_of(category), style="bold"))
         for metric in members:
             mark, colour = _MARKS[metric.verdict]
-            sides = [_figure(metric.golden), _figure(metric.recon)] if is_wide else []
+            told = {
+                "golden": metric.golden,
+                "dataset": metric.recon,
+                "distance": metric.value,
+                "at most": _most(metric),
+                "margin": metric.margin,
+            }
             table.add_row(
                 Text(mark, style=colour),
                 Text(metric.name, style="bold" if metric.severity == "gate" else ""),
-                _figure(metric.value),
-                *sides,
-                _figure(_most(metric)),
-                _figure(metric.margin),
+                *(_figure(told[name]) for name in figures),
                 _against(metric),
             )
     return table

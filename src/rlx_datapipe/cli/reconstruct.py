@@ -121,11 +121,11 @@ def reconstruct(
         if profile:
             show_stages(result)
     if golden is not None:
-        sys.exit(_status(result["fidelity"]))
+        sys.exit(fidelity_status(result["fidelity"]))
 
 
-def _status(told: list[dict[str, Any]]) -> int:
-    """As that of `rlx fidelity`, by the reports of the whole: the last ones."""
+def fidelity_status(told: list[dict[str, Any]]) -> int:
+    """Exit status as that of `rlx fidelity`, by the reports of the whole: the last ones."""
     last = [one.get("verdict", "") for one in told if one["name"] == told[-1]["name"]]
     if "FAIL" in last:
         return EXIT_VERDICT_FAILED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -23,6 +24,8 @@ class Statistic(StrEnum):
     ANDERSON_DARLING = "anderson_darling"
     ENERGY = "energy"
     WASSERSTEIN = "wasserstein"
+    TOTAL_VARIATION = "total_variation"
+    """Half the sum of the differences of shares: for values without an order."""
 
 
 class Blocks(Protocol):
@@ -39,6 +42,14 @@ class Blocks(Protocol):
     @property
     def levels(self) -> tuple[FloatArray, FloatArray]:
         """A number that tells where each golden and each recon block lies; NaN where nothing is in it."""
+
+    @property
+    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """Numbers of each block whose memory the distance shares: where it lies, how wide it is."""
+
+    @property
+    def order(self) -> int:
+        """1 for a distance that grows with deviations, 2 for one that grows with their squares."""
 
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """Distance of two weighings of all blocks in each row, float64 (rows,).
@@ -92,6 +103,19 @@ class BlockCounts:
         held = [np.where(side.any(axis=1), side.sum(axis=1), np.nan) for side in (self.golden, self.recon)]
         return self.golden @ bins / held[0], self.recon @ bins / held[1]
 
+    @property
+    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """Mean bin, and mean distance from the middle of the golden sample: returns remember their size."""
+        total = self.golden.sum(axis=0).cumsum()
+        wide = np.abs(np.arange(len(self.centres)) - int(np.searchsorted(total, total[-1] / 2)))
+        held = [np.where(side.any(axis=1), side.sum(axis=1), np.nan) for side in (self.golden, self.recon)]
+        return self.levels, (self.golden @ wide / held[0], self.recon @ wide / held[1])
+
+    @property
+    def order(self) -> int:
+        """See `Blocks`."""
+        return 2 if self.statistic in (Statistic.ANDERSON_DARLING, Statistic.ENERGY) else 1
+
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """See `Blocks`; 0 where a weighing is empty.
 
@@ -109,6 +133,8 @@ class BlockCounts:
         gap = _distribution(first) - _distribution(second)
         if self.statistic is Statistic.KS:
             return np.asarray(np.abs(gap).max(axis=1), dtype=np.float64)
+        if self.statistic is Statistic.TOTAL_VARIATION:
+            return np.asarray(np.abs(np.diff(gap, axis=1, prepend=0.0)).sum(axis=1) / 2, dtype=np.float64)
         if self.statistic is Statistic.ANDERSON_DARLING:
             share = _distribution(first + second)
             inside = share * (1 - share)
@@ -143,6 +169,16 @@ class BlockNumbers:
         """The numbers themselves."""
         return self.golden, self.recon
 
+    @property
+    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """The numbers themselves."""
+        return (self.levels,)
+
+    @property
+    def order(self) -> int:
+        """See `Blocks`."""
+        return 1
+
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """See `Blocks`: the absolute difference of the means of the blocks in which the number is defined.
 
@@ -156,6 +192,56 @@ class BlockNumbers:
             held = (weights * known).sum(axis=1)
             means.append((weights * values).sum(axis=1) / np.where(held > 0, held, np.nan))
         return np.asarray(np.abs(means[0] - means[1]), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class BlockVectors:
+    """Several numbers in each block, float64 (blocks, numbers), NaN where one is not defined.
+
+    The distance is the greatest difference between the means of a number over the blocks that have it.
+    """
+
+    golden: FloatArray
+    recon: FloatArray
+
+    @property
+    def golden_blocks(self) -> int:
+        """Number of golden blocks."""
+        return len(self.golden)
+
+    @property
+    def recon_blocks(self) -> int:
+        """Number of recon blocks."""
+        return len(self.recon)
+
+    @property
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """Mean of the numbers of each block."""
+        return _row_means(self.golden), _row_means(self.recon)
+
+    @property
+    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """Mean of the numbers of each block."""
+        return (self.levels,)
+
+    @property
+    def order(self) -> int:
+        """See `Blocks`."""
+        return 1
+
+    def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        """See `Blocks`; NaN where no number is defined under both weighings."""
+        values = np.concatenate([self.golden, self.recon])
+        known = (~np.isnan(values)).astype(np.float64)
+        values = np.where(known > 0, values, 0.0)
+        means = []
+        for weights in (first, second):
+            held = weights @ known
+            means.append((weights @ values) / np.where(held > 0, held, np.nan))
+        gaps = np.abs(means[0] - means[1])
+        some = ~np.isnan(gaps).all(axis=1)
+        greatest = np.where(np.isnan(gaps), -np.inf, gaps).max(axis=1)
+        return np.where(some, greatest, np.nan)
 
 
 def distance(blocks: Blocks) -> float:
@@ -178,3 +264,10 @@ def _distribution(histograms: FloatArray) -> FloatArray:
     """Distribution function of each row; 0 throughout where a row is empty."""
     summed = histograms.cumsum(axis=1)
     return np.asarray(summed / np.maximum(summed[:, -1:], 1), dtype=np.float64)
+
+
+def _row_means(values: FloatArray) -> FloatArray:
+    known = ~np.isnan(values)
+    held = known.sum(axis=1)
+    sums = np.where(known, values, 0.0).sum(axis=1)
+    return np.asarray(sums / np.where(held > 0, held, np.nan), dtype=np.float64)

@@ -6,70 +6,86 @@ from collections.abc import Iterator, Sequence
 
 from rlx_datapipe.fidelity.decision import Standing
 from rlx_datapipe.fidelity.drawn import gauge, metric_figures
+from rlx_datapipe.fidelity.plot_data import Plots
 from rlx_datapipe.fidelity.result import Header, MetricReport
 from rlx_datapipe.fidelity.telling import DASH, STATES, clipped, measure, score, sentence
 from rlx_datapipe.report.figures import p_value, short
-from rlx_datapipe.report.page import Block, Facts, Figure, Figures, Fold, Remark, Remarks, Words
+from rlx_datapipe.report.page import Block, Facts, Figures, Fold, Remark, Remarks, Words, page_bytes
 
 _OPEN_MAX, _MEASURES_MAX = 6, 40
-_PLOTS_MAX, _CARD = 3_000_000, 3_500
-"""Bytes of all plots of a page, and what the rest of a metric's card comes to."""
+_ROOM, _WORDS_MAX, _PLOTS_MIN = 4_700_000, 2_000_000, 10_000
+"""Bytes that all cards may take, those without plots, and how many must be left to draw any."""
+_TOLD = ("golden", "recon", "golden_mean", "recon_mean")
+_LEFT_OUT = "The plots are left out to keep this page small; what they show is in the JSON result."
 
 
 def cards(ordered: Sequence[MetricReport], header: Header) -> Iterator[tuple[str, Fold]]:
-    """The card of each metric; plots, then cards, end where the page would become too large."""
-    room, opened = _PLOTS_MAX, 0
+    """The card of each metric, by its name; where a page would become too large, plots end, then cards."""
+    bare: list[Fold] = []
+    words = 0
     for at, metric in enumerate(ordered):
-        figures = [*gauge(metric), *metric_figures(metric, header)]
-        needed = sum(len(figure.svg) + len(figure.wide) for figure in figures)
-        room -= _CARD
-        if room < 0:
-            return
-        if needed > room:
-            figures = []
-        else:
-            room -= needed
+        card = _folded(metric, [], f"m-{at}")
+        if words + page_bytes(card) > _WORDS_MAX:
+            break
+        words += page_bytes(card)
+        bare.append(card)
+    room, opened = _ROOM - words, 0
+    for metric, card in zip(ordered, bare, strict=False):
+        blocks = _plots(metric, header, room)
+        room -= sum(map(page_bytes, blocks))
         is_open = metric.verdict is Standing.FAIL and opened < _OPEN_MAX
         opened += is_open
-        blocks = [*_card(metric, figures, is_cut=not figures and bool(needed))]
-        state = STATES[metric.verdict]
-        yield (
-            metric.name,
-            Fold(
-                state,
-                metric.verdict.value,
-                clipped(metric.name, 80),
-                blocks,
-                clipped(metric.purpose),
-                f"m-{at}",
-                is_open,
-            ),
-        )
+        yield metric.name, _folded(metric, blocks, card.anchor, is_open=is_open)
 
 
-def _card(metric: MetricReport, figures: Sequence[Figure], *, is_cut: bool) -> Iterator[Block]:
+def _plots(metric: MetricReport, header: Header, room: int) -> list[Block]:
+    """What is drawn of a metric in so many bytes; a word where that is not enough, nothing for nothing."""
+    if metric.plots == Plots() and (metric.tested is None or metric.margin is None):
+        return []
+    if room > _PLOTS_MIN:
+        figures = Figures([*gauge(metric), *metric_figures(metric, header)])
+        if page_bytes(figures) <= room:
+            return [figures]
+    return [Words(_LEFT_OUT)]
+
+
+def _folded(metric: MetricReport, plots: Sequence[Block], anchor: str, *, is_open: bool = False) -> Fold:
+    """A card with its plots."""
+    return Fold(
+        STATES[metric.verdict],
+        metric.verdict.value,
+        clipped(metric.name, 80),
+        [*_card(metric, plots)],
+        clipped(metric.purpose),
+        anchor,
+        is_open,
+    )
+
+
+def _card(metric: MetricReport, plots: Sequence[Block]) -> Iterator[Block]:
     """All of one metric."""
     told = (("Why", metric.reason), ("What it means", metric.meaning), ("What to do", metric.remedy))
     remarks = [Remark("", heading, sentence(clipped(text))) for heading, text in told if text]
     yield Remarks(remarks)
     yield Facts([*_facts(metric)])
-    if figures:
-        yield Figures(figures)
-    if is_cut:
-        yield Words("The plots are left out to keep this page small; what they show is in the JSON result.")
-    if metric.measures:
-        numbers = [
-            (clipped(name, 60).replace("_", " "), measure(value)) for name, value in metric.measures.items()
-        ]
+    yield from plots
+    numbers = [
+        (clipped(name, 60).replace("_", " "), measure(value))
+        for name, value in metric.measures.items()
+        if name not in _TOLD
+    ]
+    if numbers:
         yield Fold("", "", "More numbers", [Facts(numbers[:_MEASURES_MAX])])
     needs = f" Needs {', '.join(metric.requirements[:8])}." if metric.requirements else ""
     source = sentence(clipped(metric.reference or "none given"))
-    yield Words(f"Reference: {source}{clipped(needs)} Cost tier {metric.tier}.")
+    yield Words(f"Reference: {source}{clipped(needs)} Cost tier {metric.tier}; severity {metric.severity}.")
 
 
 def _facts(metric: MetricReport) -> Iterator[tuple[str, str]]:
     unit = f" {clipped(metric.unit, 30)}" if metric.unit else ""
     yield "Value", f"{short(metric.value)}{unit}" if metric.value is not None else DASH
+    if metric.tested is not None and metric.tested != metric.value:
+        yield "Mean difference of windows", short(metric.tested)
     if metric.low is not None and metric.high is not None:
         yield "Interval", f"{short(metric.low)} to {short(metric.high)}"
     yield "Margin", short(metric.margin)

@@ -1,8 +1,9 @@
-"""The decision rule: NOT IDENTIFIABLE, INCONCLUSIVE, PASS or FAIL, in this order, each with its reason."""
+"""The decision rule: NOT IDENTIFIABLE, FAIL, INCONCLUSIVE, PASS: the first condition that holds, and why."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
 import msgspec
@@ -35,16 +36,20 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upper_share: float = 0.95
     floor_share: float = 0.95
     """Quantile of the golden distances that makes the margin, .95 to .99."""
-    floor_factor: float = 1.0
-    """Times that quantile; 1.5 in the rehearsal."""
+    floor_factor: float = 1.3
+    """Times that quantile: so that one market held against itself passes in about 95 %."""
     pairs_min: int = 40
-    days_min: int = 1
-    """Days that the golden windows must lie on; 2 for a verdict between different periods."""
+    """Pairs of golden windows, as many independent ones as they are worth, that a floor needs."""
+    days_min: int = 2
+    """Days that golden windows must lie on for a verdict that speaks of other days too. With fewer the
+    verdict is a weaker claim, and says so (`Verdict.scope`)."""
+    fits_share: float = 0.2
+    """Share of the significance that fitted parameters have among them; what is permuted has the rest."""
     permutations: int = 1000
     rounds: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("significance", "upper_share", "floor_share"):
+        for name in ("significance", "upper_share", "floor_share", "fits_share"):
             if not 0 < getattr(self, name) < 1:
                 raise OptionError("a share lies between 0 and 1", field=name, found=getattr(self, name))
         for name in ("pairs_min", "days_min", "permutations", "rounds"):
@@ -57,12 +62,13 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    distance, upper
-        Distance of recon from golden, and its upper bound with blocks resampled.
+    distance, lower, upper
+        Distance of recon from golden, and its bounds with blocks resampled.
     floor
         Quantile of the golden distances, times the factor.
     pairs, days
-        Pairs of disjoint matched golden windows behind the floor, and days that they lie on.
+        Pairs of golden windows behind the floor, as many independent ones as they are worth, and days that
+        they lie on.
     engineering_floor
         A distance that is always tolerable.
     tolerable
@@ -73,6 +79,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         Time scale that the metric speaks of (0: none), and the step of the stamps.
     missing
         Why there is no number at all; empty where there is one.
+    inflation
+        How many times the memory between blocks inflates the variance; the bounds, the floor and the
+        p-value have it in them.
     """
 
     distance: float
@@ -80,19 +89,25 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     floor: float
     pairs: int
     p_adjusted: float
+    lower: float = 0.0
     engineering_floor: float = 0.0
     tolerable: float = float("inf")
     days: int = 1
     scale_ns: int = 0
     resolution_ns: int = 1
     missing: str = ""
+    inflation: float = 1.0
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes of a metric, and why, in one sentence; with the numbers that it rests on."""
+    """What comes of a metric, and why, in one sentence; with the numbers that it rests on.
+
+    ``scope`` is a sentence on what it does not speak of, empty where there is no such limit.
+    """
 
     standing: Standing
     reason: str
+    scope: str = ""
     margin: float | None = None
     numbers: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -100,9 +115,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def decide(evidence: Evidence, settings: DecisionSettings | None = None) -> Verdict:
     """The verdict on one metric, compared between different windows (unpaired).
 
-    In this order: not identifiable at the resolution of the stamps; too little data; golden itself too far
-    from golden; equivalent; different; undecided. A small p-value alone never fails a metric, and a large one
-    never passes it.
+    In this order: not identifiable at the resolution of the stamps; no number; wholly beyond the margin and
+    beyond chance; too few golden windows for a floor; golden itself too far from golden; equivalent;
+    different; undecided. A small p-value alone never fails a metric, and a large one never passes it. What
+    golden lacks keeps it from vouching for likeness, not from showing a difference that is gross.
     """
     rule = settings or DecisionSettings()
     margin = max(evidence.floor, evidence.engineering_floor)
@@ -110,12 +126,29 @@ def decide(evidence: Evidence, settings: DecisionSettings | None = None) -> Verd
     standing, reason = _first(evidence, rule, margin, rejects=rejects)
     numbers = {
         "distance": evidence.distance,
+        "lower": evidence.lower,
         "upper": evidence.upper,
+        "floor": evidence.floor,
         "ratio_to_floor": evidence.distance / evidence.floor if evidence.floor > 0 else None,
         "p_adjusted": evidence.p_adjusted,
         "pairs": evidence.pairs,
+        "inflation": evidence.inflation,
     }
-    return Verdict(standing=standing, reason=reason, margin=margin, numbers=numbers)
+    return Verdict(
+        standing=standing,
+        reason=reason,
+        scope=_scope(standing, evidence, rule),
+        margin=margin,
+        numbers=numbers,
+    )
+
+
+def _scope(standing: Standing, evidence: Evidence, rule: DecisionSettings) -> str:
+    """What a decision does not speak of."""
+    if standing not in (Standing.PASS, Standing.FAIL) or evidence.days >= rule.days_min:
+        return ""
+    days = "1 day" if evidence.days == 1 else f"{evidence.days} days"
+    return f"golden is of {days}, {rule.days_min} are needed to speak of others: said of these hours only"
 
 
 def _first(
@@ -128,13 +161,16 @@ def _first(
         )
     if evidence.missing:
         return Standing.INCONCLUSIVE, f"too little data: {evidence.missing}"
-    if evidence.pairs < rule.pairs_min:
-        return Standing.INCONCLUSIVE, (
-            f"too little data: {evidence.pairs} pairs of golden windows, {rule.pairs_min} needed for a floor"
+    if rejects and evidence.lower > margin:
+        return Standing.FAIL, (
+            f"distance at least {evidence.lower:.4g}, margin {margin:.4g}; differs beyond chance, "
+            f"p {evidence.p_adjusted:.3g}"
         )
-    if evidence.days < rule.days_min:
+    if evidence.pairs < rule.pairs_min:
+        remember = f" (they remember each other: variance x{evidence.inflation:.2g})"
         return Standing.INCONCLUSIVE, (
-            f"too little data: golden windows of {evidence.days} of {rule.days_min} days that a floor needs"
+            f"too little data: golden windows worth {evidence.pairs} pairs of independent ones"
+            f"{remember if evidence.inflation > 1.5 else ''}, {rule.pairs_min} needed for a floor"
         )
     if evidence.floor > evidence.tolerable:
         return Standing.INCONCLUSIVE, (
@@ -153,7 +189,12 @@ def _first(
 
 
 def two_fits(
-    golden: float, golden_error: float, recon: float, recon_error: float, tolerance: float
+    golden: float,
+    golden_error: float,
+    recon: float,
+    recon_error: float,
+    tolerance: float,
+    beyond: float = 2.0,
 ) -> Verdict:
     """The verdict on a fitted parameter (GARCH, Hawkes, a tail): both fits are noisy.
 
@@ -165,15 +206,28 @@ def two_fits(
         Their standard errors.
     tolerance
         Tolerated difference relative to the golden estimate, say 0.1.
+    beyond
+        Standard errors of the difference beyond which it is not chance; more than 2 where many fits are
+        looked at.
     """
-    noise = 2 * (golden_error**2 + recon_error**2) ** 0.5
-    allowed = tolerance * abs(golden)
+    error = (golden_error**2 + recon_error**2) ** 0.5
+    noise, allowed = 2 * error, tolerance * abs(golden)
     gap = abs(golden - recon)
     numbers = {"difference": gap, "noise": noise, "allowed": allowed}
-    if not noise <= allowed:  # also where an error is NaN
+    told = f"the fits differ by {gap:.3g}, allowed {allowed:.3g}"
+    if gap > max(allowed, beyond * error):
+        standing, reason = Standing.FAIL, f"{told}; beyond {beyond:.2g} standard errors ({error:.3g})"
+    elif not noise <= allowed:  # also where an error is NaN
+        standing = Standing.INCONCLUSIVE
         reason = f"too little data: two standard errors are {noise:.3g}, the tolerance is {allowed:.3g}"
-        return Verdict(standing=Standing.INCONCLUSIVE, reason=reason, margin=allowed, numbers=numbers)
-    margin = max(allowed, noise)
-    standing = Standing.PASS if gap <= margin else Standing.FAIL
-    reason = f"the fits differ by {gap:.3g}, allowed {margin:.3g}"
-    return Verdict(standing=standing, reason=reason, margin=margin, numbers=numbers)
+    elif gap <= allowed:
+        standing, reason = Standing.PASS, told
+    else:
+        standing = Standing.INCONCLUSIVE
+        reason = f"{told}; no more than {beyond:.2g} standard errors ({error:.3g}): more hours"
+    return Verdict(standing=standing, reason=reason, margin=allowed, numbers=numbers)
+
+
+def errors_allowed(rule: DecisionSettings, fits: int) -> float:
+    """Standard errors beyond which one of so many fits differs, two-sided, by Bonferroni on their share."""
+    return -NormalDist().inv_cdf(rule.significance * rule.fits_share / (2 * max(1, fits)))

@@ -22,27 +22,28 @@ _DEVIATIONS = 2.0
 _FULL = 4.0
 _ROWS_MAX = 40
 _APART = 2
-_NARROW = 160
-"""Points of a line on a narrow screen."""
+_POINTS = 160, 300
+"""Points of a line on a narrow screen and on a wide one."""
 
 
 def bar(metric: MetricReport) -> str:
     """The metric in one line of the table of verdicts."""
     state = STATES[metric.verdict]
-    return margin_bar(metric.value, metric.low, metric.high, metric.floor, metric.margin, state or "note")
+    return margin_bar(metric.tested, metric.low, metric.high, metric.floor, metric.margin, state or "note")
 
 
 def gauge(metric: MetricReport) -> list[Figure]:
     """The value in its interval, with floor and margin."""
-    if metric.value is None or metric.margin is None:
+    if metric.tested is None or metric.margin is None:
         return []
 
     def drawn(width: int) -> str:
-        assert metric.value is not None  # noqa: S101 (asked above)
+        assert metric.tested is not None  # noqa: S101 (asked above)
         numbers = metric.low, metric.high, metric.floor, metric.margin
-        return margin_gauge(f"{metric.name} against its margin", metric.value, *numbers, width)
+        return margin_gauge(f"{metric.name} against its margin", metric.tested, *numbers, width)
 
-    what = f"Value{f' in {metric.unit}' if metric.unit else ''}, its interval, and what it may be at most"
+    name = "Value" if metric.tested == metric.value else "Mean difference"
+    what = f"{name}{f' in {metric.unit}' if metric.unit else ''}, its interval, and what it may be at most"
     return [Figure(what, drawn(WIDTH), wide=drawn(WIDE))]
 
 
@@ -81,26 +82,24 @@ def _over_time(one: OverTime, header: Header) -> Figure:
     """Both sides on one clock, or each from its own beginning where they lie far apart."""
     times, golden, recon = _together(one, header.window_ns)
     known = [value for value in one.golden if value is not None]
-    low, high = _band(known)
+    band = _band(known)
     is_clock = times[0] > 10**15
 
     def drawn(width: int, step: int) -> str:
         at = times[::step]
-        series = [
-            Series(SIDES[0], _means(golden, step), [low] * len(at), [high] * len(at)),
-            Series(SIDES[1], _means(recon, step)),
-        ]
+        both = [Series(SIDES[0], _means(golden, step)), Series(SIDES[1], _means(recon, step))]
         axis = "UTC" if is_clock else ""
-        return over_time("Both sides over time", at, series, from_zero=False, axis=axis, width=width)
+        label = "Both sides over time"
+        return over_time(label, at, both, from_zero=False, axis=axis, width=width, band=band)
 
     where = "" if is_clock else " Both begin at the left: they are of different days."
     return Figure(
         "Over time",
-        drawn(WIDTH, math.ceil(len(times) / _NARROW)),
+        drawn(WIDTH, math.ceil(len(times) / _POINTS[0])),
         legend(SIDES),
         f"{one.told[:1].upper()}{one.told[1:]}. The band is golden's mean and two deviations of its windows."
         f"{where}",
-        drawn(WIDE, 1),
+        drawn(WIDE, math.ceil(len(times) / _POINTS[1])),
     )
 
 
@@ -114,22 +113,22 @@ def _together(one: OverTime, window_ns: int) -> tuple[list[int], Numbers, Number
         # Windows lie on a grid, so that windows of both sides meet at one place of it.
         sides.append([round((at - begin) / window_ns) * window_ns for at in times] if is_apart else times)
     every = sorted({*sides[0], *sides[1]})
-    numbers = []
-    for times, values in zip(sides, (one.golden, one.recon), strict=True):
-        held = dict(zip(times, values, strict=True))
-        numbers.append([held.get(at) for at in every])
-    return every or [0], *numbers
+    golden, recon = (
+        dict(zip(times, values, strict=True))
+        for times, values in zip(sides, (one.golden, one.recon), strict=True)
+    )
+    return every or [0], [golden.get(at) for at in every], [recon.get(at) for at in every]
 
 
 def _means(values: Numbers, step: int) -> Numbers:
-    """Means of so many neighbours, for a narrow screen."""
+    """Means of so many neighbours."""
     parts = ([v for v in values[at : at + step] if v is not None] for at in range(0, len(values), step))
     return [sum(part) / len(part) if part else None for part in parts]
 
 
-def _band(known: Sequence[float]) -> tuple[float | None, float | None]:
+def _band(known: Sequence[float]) -> tuple[float, float] | None:
     if len(known) < 2:
-        return None, None
+        return None
     mean, deviation = float(np.mean(known)), float(np.std(known, ddof=1))
     return mean - _DEVIATIONS * deviation, mean + _DEVIATIONS * deviation
 

@@ -66,19 +66,27 @@ def window_floor(blocks: Blocks, pairs: Int64Array, days: int = 1) -> Floor:
 
 
 def half_floor(
-    blocks: Blocks, pairs: int, rng: np.random.Generator, *, splits: int = SPLITS, days: int = 1
+    blocks: Blocks,
+    pairs: int,
+    rng: np.random.Generator,
+    *,
+    splits: int = SPLITS,
+    days: int = 1,
+    group: Int64Array | None = None,
 ) -> Floor:
     """The floor for a comparison of all windows with all: golden split at random into halves, many times.
 
-    Windows, not events, are split. A half has half of the data, so this floor is conservative: it lies above
+    Windows, not events, are split, or whole groups of neighbours (``group`` has the number of each golden
+    window's, ascending from 0). A half has half of the data, so this floor is conservative: it lies above
     the distance of two whole golden sides.
     """
-    windows = blocks.golden_blocks
-    if windows < 2:
+    group = np.arange(blocks.golden_blocks) if group is None else group
+    count = int(group[-1]) + 1 if len(group) else 0
+    if count < 2:
         return Floor(np.zeros(0), 0, days)
-    first = np.zeros((splits, windows))
-    first[:, : windows // 2] = 1.0
-    first = rng.permuted(first, axis=1)
+    first = np.zeros((splits, count))
+    first[:, : count // 2] = 1.0
+    first = rng.permuted(first, axis=1)[:, group]
     nothing = np.zeros((splits, blocks.recon_blocks))
     halves = [np.concatenate([side, nothing], axis=1) for side in (first, 1.0 - first)]
     return Floor(blocks.apart(halves[0], halves[1]), pairs, days)
@@ -96,6 +104,17 @@ def resampled_distances(golden_draws: FloatArray, recon_draws: FloatArray, block
     first = np.concatenate([golden_draws, np.zeros_like(recon_draws)], axis=1)
     second = np.concatenate([np.zeros_like(golden_draws), recon_draws], axis=1)
     return blocks.apart(first, second)
+
+
+def lower_bound(distances: FloatArray, apart: float, share: float = 0.95) -> float:
+    """The bound above which the distance lies: as far below it as this share lies below their middle.
+
+    Not the quantile itself: a distance is never negative, so drawing anew adds to it.
+    """
+    if np.isnan(distances).any():
+        return 0.0
+    middle, low = np.quantile(distances, [0.5, 1 - share])
+    return max(0.0, apart - float(middle - low))
 
 
 def upper_bound(distances: FloatArray, share: float = 0.95) -> float:

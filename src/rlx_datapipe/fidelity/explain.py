@@ -7,7 +7,7 @@ import msgspec
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Statistic
 from rlx_datapipe.fidelity.decision import RESOLUTIONS_MIN, DecisionSettings, Standing
-from rlx_datapipe.fidelity.families import DistributionMetric, FitMetric, NumberMetric
+from rlx_datapipe.fidelity.families import DistributionMetric, FitMetric, NumberMetric, VectorMetric
 from rlx_datapipe.fidelity.meanings import meaning_of
 from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, Need
 
@@ -70,6 +70,8 @@ def _formula(plugin: type[MetricPlugin]) -> str:
     compared = ""
     if issubclass(plugin, DistributionMetric):
         compared = _DISTANCES[plugin.statistic]
+    elif issubclass(plugin, VectorMetric):
+        compared = "the greatest |mean over golden windows - mean over recon windows| of several numbers"
     elif issubclass(plugin, NumberMetric):
         compared = "d = |mean over golden windows - mean over recon windows|"
     elif issubclass(plugin, FitMetric):
@@ -82,7 +84,7 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
     floor = f"{plugin.engineering_floor:g}{unit}"
     if issubclass(plugin, FitMetric):
         return (
-            f"the greater of {plugin.tolerance:.0%} of golden's estimate and two standard errors of both",
+            f"the greater of {_percent(plugin.tolerance)} of golden's estimate and two standard errors",
             "Both fits are noisy: a tolerance is only tested where two standard errors are smaller than it, "
             "else the verdict is INCONCLUSIVE.",
         )
@@ -96,11 +98,17 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
         )
     if Need.SAME_TIME in plugin.requirements:
         return paired, f"{paired_why}{scale}"
-    margin = f"the greater of {floor} and {rule.floor_share:.0%} of golden's distances from itself"
+    quantile = f"{rule.floor_factor:g} times the {_percent(rule.floor_share)} quantile"
+    margin = f"the greater of {floor} and {quantile} of golden's distances from itself"
     why = (
-        f"{paired_why} Sides of different times differ by chance, too: the margin is then what random halves "
-        f"of golden, by windows, differ by in {rule.floor_share:.0%} of the splits. PASS if the upper "
-        f"{rule.upper_share:.0%} bound of the distance is within it; FAIL if it is not and whole windows "
-        f"permuted reject at {rule.significance:.0%}, adjusted for all metrics."
+        f"{paired_why} Sides of different times differ by chance, too: their margin is what random halves of "
+        "golden, split by windows, differ by, with a factor from rehearsals in which the truth is known. "
+        f"PASS if the upper {_percent(rule.upper_share)} bound of the distance is within it; FAIL if it is "
+        f"not and a permutation of whole blocks of windows rejects at {_percent(rule.significance)}, "
+        "adjusted for all metrics."
     )
     return f"{paired}; of different times: {margin}", f"{why}{scale}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -11,15 +12,29 @@ import numpy as np
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.fidelity.blocks import Blocks, distance
 from rlx_datapipe.fidelity.decision import DecisionSettings, Evidence, Verdict, decide
-from rlx_datapipe.fidelity.dependence import neighbour_memory
 from rlx_datapipe.fidelity.distances import FloatArray
-from rlx_datapipe.fidelity.equivalence import draw_matrix, half_floor, resampled_distances, upper_bound
+from rlx_datapipe.fidelity.equivalence import (
+    draw_matrix,
+    half_floor,
+    lower_bound,
+    resampled_distances,
+    upper_bound,
+)
+from rlx_datapipe.fidelity.memory import (
+    Course,
+    Grouping,
+    effective_pairs,
+    grouped,
+    inflation,
+    windows_per_block,
+)
 from rlx_datapipe.fidelity.permutation import (
     false_discovery,
     label_matrix,
     max_t,
     p_value,
     permuted_distances,
+    studentised,
 )
 
 
@@ -54,6 +69,9 @@ def judge(
 ) -> Judgement:
     """Judge metrics of the same windows, unpaired.
 
+    Windows are put together into blocks where they remember each other (`memory.windows_per_block`), and
+    whatever memory is left between blocks widens bounds and floors and holds back rejections.
+
     Parameters
     ----------
     cases
@@ -63,7 +81,8 @@ def judge(
     settings
         Bounds of the rule.
     pairs
-        Pairs of disjoint matched golden windows; all pairs of golden windows when None.
+        Pairs of disjoint matched golden windows, if fewer than all pairs; never more than the blocks are
+        worth.
     days
         Days that the golden windows lie on.
 
@@ -81,57 +100,89 @@ def judge(
     golden, recon = sizes.pop()
     if min(golden, recon) < 1:
         raise OptionError("a verdict needs a window on each side", found=(golden, recon))
-    pairs = golden * (golden - 1) // 2 if pairs is None else pairs
-    labels = label_matrix(golden, recon, rule.permutations, rng)
-    draws = draw_matrix(golden, rule.rounds, rng), draw_matrix(recon, rule.rounds, rng)
-    seed = int(rng.integers(2**63))
-    permuted = np.stack([_known(permuted_distances(labels, case.blocks)) for case in cases.values()])
+    courses = {name: case.blocks.courses for name, case in cases.items()}
+    every = [course for told in courses.values() for course in told]
+    group = grouped(golden, recon, windows_per_block(every, min(golden, recon)))
+    chances = _Chances.drawn(group, rule, rng)
+    inflations = {name: inflation(map(group.means, told)) for name, told in courses.items()}
+    permuted = np.stack(
+        [chances.permuted(case, courses[name], inflations[name]) for name, case in cases.items()]
+    )
     adjusted = max_t(permuted)
-    evidence, lows = {}, {}
-    for row, (name, case) in enumerate(cases.items()):
-        floor = half_floor(case.blocks, pairs, np.random.default_rng(seed), days=days)
-        apart = distance(case.blocks)
-        drawn = resampled_distances(*draws, case.blocks)
-        lows[name] = float(np.quantile(drawn, 1 - rule.upper_share)) if np.isfinite(drawn).all() else None
-        evidence[name] = Evidence(
+    evidence = {
+        name: chances.evidence(case, inflations[name], float(adjusted[row]), pairs, days)
+        for row, (name, case) in enumerate(cases.items())
+    }
+    plain = np.array([p_value(row) for row in permuted])
+    p_plain = dict(zip(cases, plain.tolist(), strict=True))
+    p_discovery = dict(zip(cases, false_discovery(plain).tolist(), strict=True))
+    verdicts = {}
+    for name, one in evidence.items():
+        verdict = decide(one, rule)
+        beside = {"p": p_plain[name], "p_discovery": p_discovery[name]}
+        verdicts[name] = msgspec.structs.replace(verdict, numbers=verdict.numbers | beside)
+    return Judgement(verdicts, evidence, p_plain, p_discovery)
+
+
+@dataclass(frozen=True)
+class _Chances:
+    """What chance brings, the same for all metrics: labels of blocks, and draws as weights of windows."""
+
+    group: Grouping
+    rule: DecisionSettings
+    labels: FloatArray
+    draws: tuple[FloatArray, FloatArray]
+    seed: int
+
+    @classmethod
+    def drawn(cls, group: Grouping, rule: DecisionSettings, rng: np.random.Generator) -> Self:
+        """In a fixed order."""
+        golden, recon = group.golden_blocks, group.recon_blocks
+        labels = label_matrix(golden, recon, rule.permutations, rng)
+        sides = ((golden, group.golden), (recon, group.recon))
+        first, second = (draw_matrix(blocks, rule.rounds, rng)[:, numbers] for blocks, numbers in sides)
+        return cls(group, rule, labels, (first, second), int(rng.integers(2**63)))
+
+    def permuted(self, case: Case, courses: Sequence[Course], inflated: float) -> FloatArray:
+        """How far apart the sides lie under all labels, in deviations from what is usual; row 0 is the truth.
+
+        The greatest of the distance and of the studentised differences of its courses: a distance can't grow
+        beyond that of two sides that share nothing, and shuffling mixes these; a difference in units of the
+        deviations within the sides can. The truth is held back by the memory of its blocks.
+        """
+        distances = permuted_distances(self.group.spread(self.labels), case.blocks)
+        parts = [(np.where(np.isnan(distances), 0.0, distances), case.blocks.order)]
+        parts += [(studentised(np.concatenate(self.group.means(one)), self.labels), 1) for one in courses]
+        scores = []
+        for part, order in parts:
+            mean, deviation = part[1:].mean(), part[1:].std()
+            held = np.concatenate([part[:1] / inflated ** (order / 2), part[1:]])
+            scores.append((held - mean) / deviation if deviation > 0 else np.zeros(len(part)))
+        return np.asarray(np.max(scores, axis=0), dtype=np.float64)
+
+    def evidence(
+        self, case: Case, inflated: float, adjusted: float, pairs: int | None, days: int
+    ) -> Evidence:
+        """All numbers of one metric; the deviations of what is resampled are widened by its memory."""
+        blocks, rule = case.blocks, self.rule
+        rng = np.random.default_rng(self.seed)
+        floor = half_floor(blocks, 0, rng, group=self.group.golden).quantile(rule.floor_share)
+        wider = inflated ** (blocks.order / 2)
+        apart = distance(blocks)
+        drawn = resampled_distances(*self.draws, blocks)
+        worth = effective_pairs(self.group.golden_blocks, inflated)
+        return Evidence(
             distance=apart,
-            upper=upper_bound(drawn, rule.upper_share),
-            floor=rule.floor_factor * floor.quantile(rule.floor_share),
-            pairs=floor.pairs,
-            days=floor.days,
-            p_adjusted=float(adjusted[row]),
+            lower=max(0.0, apart - wider * (apart - lower_bound(drawn, apart, rule.upper_share))),
+            upper=max(apart, apart + wider * (upper_bound(drawn, rule.upper_share) - apart)),
+            floor=rule.floor_factor * wider * floor,
+            pairs=worth if pairs is None else min(worth, pairs),
+            days=days,
+            p_adjusted=adjusted,
             engineering_floor=case.engineering_floor,
             tolerable=case.tolerable,
             scale_ns=case.scale_ns,
             resolution_ns=case.resolution_ns,
-            missing=_missing(case.blocks, apart),
+            missing="" if np.isfinite(apart) else "no window of one side has a value",
+            inflation=inflated,
         )
-    plain = np.array([p_value(row) for row in permuted])
-    p_plain = dict(zip(cases, plain.tolist(), strict=True))
-    p_discovery = dict(zip(cases, false_discovery(plain).tolist(), strict=True))
-    told = {}
-    for name, one in evidence.items():
-        beside = {
-            "lower": lows[name],
-            "floor": one.floor,
-            "p": p_plain[name],
-            "p_discovery": p_discovery[name],
-        }
-        verdict = decide(one, rule)
-        told[name] = msgspec.structs.replace(verdict, numbers={**verdict.numbers, **beside})
-    return Judgement(told, evidence, p_plain, p_discovery)
-
-
-def _missing(blocks: Blocks, apart: float) -> str:
-    """Why these windows can't carry a verdict; empty when they can."""
-    if not np.isfinite(apart):
-        return "no window of one side has a value"
-    memory = max(neighbour_memory(side) for side in blocks.levels)
-    if memory:
-        return f"neighbouring windows are correlated ({memory:.2f}), so they must be longer"
-    return ""
-
-
-def _known(distances: FloatArray) -> FloatArray:
-    """Distances with 0 for those that are not defined, so that they reject nothing."""
-    return np.where(np.isnan(distances), 0.0, distances)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rlx_datapipe.fidelity.cards import cards
 from rlx_datapipe.fidelity.drawn import where_and_when
-from rlx_datapipe.fidelity.result import FidelityReport, MetricReport
+from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport
 from rlx_datapipe.fidelity.summary import (
     LEGEND,
-    LINE_HEAD,
     foot,
     glance,
-    line,
     problems,
     title,
+    verdict_lines,
     versus,
 )
 from rlx_datapipe.fidelity.telling import (
@@ -55,7 +54,7 @@ def to_page(one: FidelityReport) -> Page:
     details = dict(cards(ordered, one.header))
     anchors = {name: f"#{card.anchor}" for name, card in details.items()}
     sections = [Section("At a glance", [*glance(one)], versus(one.header)), *problems(one)]
-    sections.append(Section("Verdicts", [*_verdicts(ordered, anchors)]))
+    sections.append(Section("Verdicts", [*_verdicts(ordered, one.header, anchors)]))
     if figures := where_and_when(ordered, one.header):
         sections.append(Section("Where and when", [Figures(figures)]))
     names = sorted({metric.category for metric in ordered})
@@ -86,11 +85,10 @@ def to_page(one: FidelityReport) -> Page:
     )
 
 
-def _verdicts(ordered: Sequence[MetricReport], anchors: dict[str, str]) -> Iterator[Block]:
-    lines = [line(metric, anchors.get(metric.name, "")) for metric in ordered[:_LINES_MAX]]
-    yield Lines(LINE_HEAD, lines[:_SHOWN], LEGEND)
-    if rest := lines[_SHOWN:]:
-        yield Fold("note", f"{len(rest)} MORE", "The other verdicts", [Lines(LINE_HEAD, rest)])
+def _verdicts(ordered: Sequence[MetricReport], header: Header, anchors: Mapping[str, str]) -> Iterator[Block]:
+    yield verdict_lines(ordered[:_SHOWN], header, anchors, LEGEND)
+    if rest := ordered[_SHOWN:_LINES_MAX]:
+        yield Fold("note", f"{len(rest)} MORE", "The other verdicts", [verdict_lines(rest, header, anchors)])
     if len(ordered) > _LINES_MAX:
         yield Words(f"{len(ordered) - _LINES_MAX} more metrics are in the JSON result.")
 

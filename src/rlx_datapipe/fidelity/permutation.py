@@ -29,6 +29,34 @@ def permuted_distances(labels: FloatArray, blocks: Blocks) -> FloatArray:
     return blocks.apart(labels, 1.0 - labels)
 
 
+def studentised(values: FloatArray, labels: FloatArray) -> FloatArray:
+    """Absolute difference of the means of both sides over its standard error, under each row of labels.
+
+    Parameters
+    ----------
+    values
+        A number of each block, float64 (blocks,), NaN where there is none; a side needs two, else it is 0.
+
+    References
+    ----------
+    Janssen (1997), "Studentized permutation tests for non-i.i.d. hypotheses": valid for unequal variances.
+    """
+    known = ~np.isnan(values)
+    held = np.where(known, values, 0.0)
+    held = np.where(known, held - held[known].mean(), 0.0) if known.any() else held
+    mean, error = [], np.zeros(len(labels))
+    enough = np.ones(len(labels), dtype=np.bool_)
+    for side in (labels, 1.0 - labels):
+        count = side @ known.astype(np.float64)
+        enough &= count >= 2
+        mean.append(side @ held / np.maximum(count, 1))
+        squares = side @ held**2 / np.maximum(count, 1) - mean[-1] ** 2
+        error += np.maximum(squares, 0.0) / np.maximum(count - 1, 1)
+    least = 1e-12 * float(held @ held) / max(1, len(values)) ** 2
+    apart = np.abs(mean[0] - mean[1]) / np.sqrt(np.maximum(error, least) if least > 0 else 1.0)
+    return np.where(enough, apart, 0.0)
+
+
 def p_value(distances: FloatArray) -> float:
     """Share of arrangements that lie at least as far apart as the truth, which is row 0 and counts itself."""
     return float((distances[1:] >= distances[0]).sum() + 1) / len(distances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
-from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers
+from rlx_datapipe.fidelity.blocks import BlockCounts, BlockNumbers, BlockVectors
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.market import Comparison
 from rlx_datapipe.fidelity.plot_data import (
@@ -23,8 +23,8 @@ _CELLS = 48
 _TAILS = (0.0005, 0.002, 0.998, 0.9995)
 _SHOWN = 0.005
 """Share of a sample beyond either end of the axis: it lies in the outer cells."""
-_GRID = 1e-6
-"""How far a value on a grid may lie beside it, in steps: rounding."""
+_GRID, _WHOLE, _TINY = 1e-9, 2.0**53, 1e-300
+"""How far a value may lie beside where it should, relative: rounding; and where floats skip whole numbers."""
 _DECADES = 1.5
 """A positive sample that spans more powers of ten than this is shown on a logarithmic axis."""
 
@@ -45,6 +45,15 @@ def plotted(result: MetricResult, data: Comparison) -> Plots:
         )
     if isinstance(blocks, BlockNumbers):
         over_time = _over_time("value of each window", blocks.golden, blocks.recon, data)
+        return Plots(over_time=over_time, heat_map=result.heat_map)
+    if isinstance(blocks, BlockVectors):
+        # Of many numbers the one furthest apart, which is what decides.
+        gaps = np.abs(_known_means(blocks.golden) - _known_means(blocks.recon))
+        if np.isnan(gaps).all():
+            return Plots(heat_map=result.heat_map)
+        at = int(np.nanargmax(gaps))
+        told = f"number {at + 1} of {len(gaps)}, the furthest apart, in each window"
+        over_time = _over_time(told, blocks.golden[:, at], blocks.recon[:, at], data)
         return Plots(over_time=over_time, heat_map=result.heat_map)
     return Plots(heat_map=result.heat_map)
 
@@ -69,7 +78,8 @@ def histogram(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> His
     if len(shown) <= CELLS_MAX:
         edges = _cells(shown)
         shares = [
-            np.histogram(np.clip(centres, low, high), edges, weights=side)[0] for side in (golden, recon)
+            np.histogram(np.clip(centres, edges[0], edges[-1]), edges, weights=side)[0]
+            for side in (golden, recon)
         ]
         shares = [one / one.sum() for one in shares]
     else:
@@ -90,12 +100,17 @@ def quantiles(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> Qua
 
 def _cells(values: FloatArray) -> FloatArray:
     """Edges of equally wide cells for few values: one for each step where they lie on a grid of few steps."""
+    dust = max(_GRID * float(np.abs(values).max()), _TINY)
+    values = values[np.concatenate([[True], np.diff(values) > dust])]
     if len(values) == 1:
-        return np.array([values[0] - 0.5, values[0] + 0.5])
-    step = float(np.diff(values).min())
-    steps = (values - values[0]) / step
-    if steps[-1] < CELLS_MAX and np.abs(steps - np.rint(steps)).max() < _GRID:
-        return np.asarray(values[0] + step * (np.arange(round(steps[-1]) + 2) - 0.5), dtype=np.float64)
+        half = max(0.5, dust)
+        return np.array([values[0] - half, values[0] + half])
+    steps = np.diff(values)
+    is_whole = bool((values == np.rint(values)).all()) and float(np.abs(values).max()) < _WHOLE
+    step = float(np.gcd.reduce(steps.astype(np.int64))) if is_whole else float(steps.min())
+    at = (values - values[0]) / step
+    if at[-1] < CELLS_MAX and np.abs(at - np.rint(at)).max() < _GRID:
+        return np.asarray(values[0] + step * (np.arange(round(at[-1]) + 2) - 0.5), dtype=np.float64)
     return np.linspace(values[0], values[-1], _CELLS + 1)
 
 
@@ -116,13 +131,21 @@ def _between(side: Int64Array, borders: FloatArray, edges: FloatArray) -> FloatA
 def _quantile(side: Int64Array, centres: FloatArray, levels: FloatArray) -> FloatArray:
     """Value below or at which each share of a side lies."""
     summed = side.cumsum()
-    return centres[np.searchsorted(summed, levels * summed[-1], side="left")]
+    at = np.searchsorted(summed, levels * summed[-1], side="left")
+    return np.asarray(centres[at], dtype=np.float64)
 
 
 def _means(blocks: Int64Array, centres: FloatArray) -> FloatArray:
     """Mean of each block, NaN where nothing is in it."""
     held = blocks.sum(axis=1)
     return np.asarray(blocks @ centres / np.where(held > 0, held, np.nan), dtype=np.float64)
+
+
+def _known_means(rows: FloatArray) -> FloatArray:
+    """Mean of each column over the rows in which it is a number; NaN where it is none in any."""
+    known = ~np.isnan(rows)
+    held = known.sum(axis=0)
+    return np.asarray(np.where(known, rows, 0.0).sum(axis=0) / np.where(held > 0, held, np.nan))
 
 
 def _over_time(told: str, golden: FloatArray, recon: FloatArray, data: Comparison) -> OverTime | None:

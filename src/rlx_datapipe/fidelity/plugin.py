@@ -179,6 +179,10 @@ class MetricPlugin(ABC):
         """The value of perfect likeness."""
         return self.bounds[0] if self.goal is Goal.MINIMISE else self.bounds[1]
 
+    def tolerated(self, result: MetricResult) -> float:
+        """The largest margin that a verdict on this result may rest on, in the unit of the value."""
+        return self.tolerable
+
     def says(
         self, value: float, *, blocks: Blocks | None = None, heat_map: HeatMap | None = None, **measures: Any
     ) -> MetricResult:

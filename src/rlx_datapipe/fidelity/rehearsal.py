@@ -32,7 +32,7 @@ class RehearsalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     trials: int = 60
     bins: int = 256
     engineering_floor: float = 0.03
-    decision: DecisionSettings = DecisionSettings(permutations=300, rounds=300, floor_factor=1.5)
+    decision: DecisionSettings = DecisionSettings(permutations=300, rounds=300)
 
     def __post_init__(self) -> None:
         if not all(0 <= phi < 1 for phi in self.phis) or not self.phis:

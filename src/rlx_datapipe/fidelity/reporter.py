@@ -122,6 +122,7 @@ def _metric(
         reason=verdict.reason,
         purpose=plugin.purpose,
         value=result.value,
+        tested=_tested(verdict, result),
         low=low,
         high=high,
         golden=golden,
@@ -136,6 +137,7 @@ def _metric(
             wilcoxon=_number(numbers.get("wilcoxon_p")),
             classical_ks_not_valid_under_dependence=_number(measures.get(_CLASSICAL)),
         ),
+        scope=verdict.scope,
         score=likeness(verdict),
         weight=weight(plugin),
         meaning=meaning_of(plugin, verdict.standing),
@@ -148,6 +150,11 @@ def _metric(
 
 
 _INTERVAL = (("lower", "low"), ("upper", "high"))
+
+
+def _tested(verdict: Verdict, result: MetricResult) -> float | None:
+    """The number that the rule looked at: the mean difference of paired windows, else the value itself."""
+    return _number(verdict.numbers.get("mean_difference", result.value))
 
 
 def _two_sides(measures: Mapping[str, Any]) -> tuple[float | None, float | None]:

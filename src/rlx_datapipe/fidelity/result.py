@@ -134,16 +134,21 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
         As the metric declares them; a gate holds the verdict on the whole up, a note does not enter it.
     verdict, reason
         What comes of it and why, a sentence with the numbers.
-    value, low, high
-        The distance or difference, in ``unit``, and its interval (`Header.settings`, resampled blocks).
+    value
+        The distance or difference of both sides as a whole, in ``unit``.
+    tested, low, high
+        What the rule looked at, and its interval (`Header.settings`, resampled blocks): the value itself, or
+        the mean difference of paired windows.
     golden, recon
         What each side is by itself: means or estimates, in the natural unit of what is measured.
     floor
         Noise floor: quantile of the distances of golden from golden. None for paired windows and fits.
     margin
         What ``high`` may be at most.
+    scope
+        What the verdict does not speak of, a sentence; empty where there is no such limit.
     ratio
-        ``value`` over ``floor``.
+        ``tested`` over ``floor``.
     p
         See `PValues`.
     score, weight
@@ -169,6 +174,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     severity: str = "warn"
     value: float | None = None
+    tested: float | None = None
     low: float | None = None
     high: float | None = None
     golden: float | None = None
@@ -179,6 +185,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     p: PValues = PValues()
     score: float | None = None
     weight: float = 1.0
+    scope: str = ""
     meaning: str = ""
     remedy: str = ""
     requirements: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rlx_datapipe.fidelity.decision import Standing
 from rlx_datapipe.fidelity.drawn import bar, where_and_when
@@ -16,9 +16,11 @@ from rlx_datapipe.fidelity.telling import (
     counts,
     hours,
     in_order,
+    market,
+    of_margin,
     score,
 )
-from rlx_datapipe.report.figures import count, duration, p_value, short
+from rlx_datapipe.report.figures import count, duration, p_value, share, short
 from rlx_datapipe.report.page import (
     Block,
     Figures,
@@ -34,17 +36,16 @@ from rlx_datapipe.report.page import (
 )
 
 LEGEND = (
-    "The dot is the value, the bar around it its interval, the shaded band the noise floor: how far golden "
-    "lies from golden. The line in the middle is the margin, and what ends left of it passes; x times the "
-    "margin lies at x / (1 + x) of the width. Ratio: value over noise floor. p: adjusted for all metrics."
+    "The dot is what was tested, the bar around it its interval, the shaded band the noise floor: how far "
+    "golden lies from golden. The line in the middle is the margin, and what ends left of it passes; x times "
+    "the margin lies at x / (1 + x) of the width. p is adjusted for all metrics; of paired windows it is "
+    "Wilcoxon's."
 )
-LINE_HEAD = ("value against margin", "value", "ratio", "p")
-_LINES_MAX, _ROWS_MAX = 32, 20
 
 
 def title(header: Header) -> str:
     """The market that was compared."""
-    return clipped(f"{header.dataset.exchange} {header.dataset.symbol}", 120)
+    return clipped(market(header), 120)
 
 
 def versus(header: Header) -> str:
@@ -60,9 +61,10 @@ def glance(one: FidelityReport) -> Iterator[Block]:
     order = (Standing.PASS, Standing.FAIL, Standing.INCONCLUSIVE, Standing.NOT_IDENTIFIABLE)
     yield Parts([(held[standing], WORDS[standing], STATES[standing]) for standing in order])
     golden, dataset = header.golden, header.dataset
+    decided = "" if one.score.decided is None else f"; {share(one.score.decided)} of the weight is decided"
     yield Tiles(
         [
-            Tile("Fidelity score", score(one.score.overall), "of 100, beside the verdict, never instead"),
+            Tile("Fidelity score", score(one.score.overall), f"of 1, beside the verdict{decided}"),
             Tile("Passed", f"{held[Standing.PASS]} of {len(one.metrics)}", "metrics, by equivalence"),
             Tile("Golden", hours(golden), f"{count(golden.windows)} windows, {count(golden.events)} events"),
             Tile(
@@ -79,18 +81,17 @@ def problems(
 ) -> Iterator[Section]:
     """What is wrong, with likely causes and remedies, and what is right; so much of it, so long."""
     if one.problems:
-        remarks = [
-            Remark(
-                STATES[found.standing],
-                clipped(found.title, letters),
-                clipped(found.text, letters),
-                (
-                    ("Likely causes", [clipped(cause, letters) for cause in found.causes[:points]]),
-                    ("What to try", [clipped(remedy, letters) for remedy in found.remedies[:points]]),
-                ),
+        remarks, told = [], []
+        for found in one.problems[:most]:
+            advice = (
+                ("Likely causes", [clipped(cause, letters) for cause in found.causes[:points]]),
+                ("What to try", [clipped(remedy, letters) for remedy in found.remedies[:points]]),
             )
-            for found in one.problems[:most]
-        ]
+            # The same advice is given once, where it is met first.
+            lists = () if advice in told else advice
+            told.append(advice)
+            words = clipped(found.title, letters), clipped(found.text, letters)
+            remarks.append(Remark(STATES[found.standing], *words, lists))
         yield Section("What needs a look", [Remarks(remarks)])
     if one.strengths:
         right = [
@@ -100,32 +101,43 @@ def problems(
         yield Section("What is right", [Remarks(right)])
 
 
-def line(metric: MetricReport, anchor: str = "") -> Line:
-    """A metric in a table of verdicts."""
-    ratio = DASH if metric.ratio is None else f"{short(metric.ratio)}\u00d7"
+def verdict_lines(
+    metrics: Sequence[MetricReport], header: Header, anchors: Mapping[str, str], legend: str = ""
+) -> Lines:
+    """Metrics as a table of verdicts; an anchor is where more is told of one."""
+    by = "of margin" if header.is_paired else "of floor"
+    lines = [_line(metric, anchors.get(metric.name, ""), is_paired=header.is_paired) for metric in metrics]
+    return Lines(("value against margin", "value", by, "p"), lines, legend)
+
+
+def _line(metric: MetricReport, anchor: str, *, is_paired: bool) -> Line:
+    share, p = of_margin(metric) if is_paired else metric.ratio, metric.p
     return Line(
         STATES[metric.verdict],
         metric.verdict.value,
         clipped(metric.name, 80),
         bar(metric),
-        (short(metric.value), ratio, p_value(metric.p.adjusted)),
-        clipped(metric.category, 80),
+        (
+            short(metric.tested),
+            DASH if share is None else f"{short(share)}\u00d7",
+            p_value(p.wilcoxon if p.adjusted is None else p.adjusted),
+        ),
+        clipped(metric.category, 80) + ("" if metric.severity == "warn" else f", {metric.severity}"),
         anchor,
     )
 
 
-def summary_page(one: FidelityReport) -> Page:
-    """The report on two sheets of paper at most."""
+def summary_page(one: FidelityReport, most: int = 32, rows: int = 20) -> Page:
+    """The report for paper: so many lines of the table of verdicts, so many rows over time."""
     ordered = in_order(one.metrics)
     sections = [
         Section("", [*glance(one)], versus(one.header)),
-        *problems(one, most=4, points=2, letters=200),
+        *problems(one, most=4, points=2, letters=180),
     ]
-    lines = [line(metric) for metric in ordered[:_LINES_MAX]]
-    left = len(ordered) - len(lines)
+    left = max(0, len(ordered) - most)
     told = f" {left} more metrics, the least remarkable, are in the full report." if left else ""
-    sections.append(Section("Verdicts", [Lines(LINE_HEAD, lines, f"{LEGEND}{told}")]))
-    if figures := where_and_when(ordered, one.header, _ROWS_MAX):
+    sections.append(Section("Verdicts", [verdict_lines(ordered[:most], one.header, {}, f"{LEGEND}{told}")]))
+    if rows and (figures := where_and_when(ordered, one.header, rows)):
         sections.append(Section("Where and when", [Figures(figures)]))
     return Page(
         title(one.header),

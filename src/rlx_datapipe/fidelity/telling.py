@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlx_datapipe.fidelity.decision import Standing
-from rlx_datapipe.fidelity.result import MetricReport, Side
+from rlx_datapipe.fidelity.result import Header, MetricReport, Side
 from rlx_datapipe.report.figures import duration, short
 from rlx_datapipe.report.page import State
 
@@ -39,13 +39,18 @@ def counts(metrics: Sequence[MetricReport]) -> dict[Standing, int]:
 
 
 def score(value: float | None) -> str:
-    """A score of 0 to 1 as points of 100."""
-    return DASH if value is None else f"{100 * value:.1f}"
+    """A score, 0 to 1."""
+    return DASH if value is None else f"{value:.3f}"
 
 
 def clipped(text: str, most: int = LETTERS_MAX) -> str:
     """A text from outside, cut where it is too long."""
     return text if len(text) <= most else f"{text[: most - 1]}\u2026"
+
+
+def market(header: Header) -> str:
+    """Exchange and symbol of the dataset."""
+    return f"{header.dataset.exchange} {header.dataset.symbol}"
 
 
 def hours(side: Side) -> str:
@@ -68,3 +73,12 @@ def capital(words: str) -> str:
 def sentence(words: str) -> str:
     """Words as a sentence."""
     return capital(words) + ("" if words.endswith((".", "!", "?", "\u2026")) else ".")
+
+
+def of_margin(metric: MetricReport) -> float | None:
+    """What was tested in multiples of the margin; None where one is missing, or the margin is nothing."""
+    if metric.tested is None or metric.margin is None:
+        return None
+    if metric.margin > 0:
+        return metric.tested / metric.margin
+    return 0.0 if metric.tested == 0 else None

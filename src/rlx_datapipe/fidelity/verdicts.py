@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from rlx_datapipe.fidelity.blocks import window_distances
@@ -10,6 +11,7 @@ from rlx_datapipe.fidelity.decision import (
     DecisionSettings,
     Standing,
     Verdict,
+    errors_allowed,
     two_fits,
 )
 from rlx_datapipe.fidelity.engine import Measured
@@ -31,9 +33,10 @@ def verdicts(
     """The verdict on each metric that was measured, by name.
 
     Paired windows are compared window by window; other windows by permutation and resampling, all metrics
-    together; fits by their errors. A metric that says no more than one number of both sides has no verdict
-    unless the sides are equal in it: it is INCONCLUSIVE, with that reason. A metric that failed has a
-    finding, no verdict.
+    together; fits by their errors, with a share of the significance of their own: so all verdicts together
+    fail one market held against itself no more often than the significance. A metric that says no more than
+    one number of both sides has no verdict unless the sides are equal in it: it is INCONCLUSIVE, with that
+    reason. A metric that failed has a finding, no verdict.
 
     Parameters
     ----------
@@ -43,11 +46,13 @@ def verdicts(
         The only source of chance.
     """
     rule = settings or DecisionSettings()
+    fits = sum(issubclass(registry.get(name), FitMetric) for name in measured.results)
+    beyond = errors_allowed(rule, fits)
     told: dict[str, Verdict] = {}
     cases: dict[str, Case] = {}
     for name, result in measured.results.items():
         plugin = registry.get(name)
-        if (settled := _settled(plugin, result, data)) is not None:
+        if (settled := _settled(plugin, result, data, beyond)) is not None:
             told[name] = settled
         elif data.is_paired and result.blocks is not None:
             apart = window_distances(result.blocks)
@@ -57,16 +62,20 @@ def verdicts(
             cases[name] = Case(
                 result.blocks,
                 engineering_floor=plugin.engineering_floor,
-                tolerable=plugin.tolerable,
+                tolerable=plugin().tolerated(result),
                 scale_ns=plugin.scale_ns,
                 resolution_ns=data.resolution_ns,
             )
+    share = 1 - rule.fits_share if fits else 1.0
+    gate = msgspec.structs.replace(rule, significance=rule.significance * share)
     days = len({window.start_ns // 86_400_000_000_000 for window in data.golden.windows})
-    judged = judge(cases, rng, rule, days=days).verdicts if cases else {}
+    judged = judge(cases, rng, gate, days=days).verdicts if cases else {}
     return {name: told[name] if name in told else judged[name] for name in measured.results}
 
 
-def _settled(plugin: type[MetricPlugin], result: MetricResult, data: Comparison) -> Verdict | None:
+def _settled(
+    plugin: type[MetricPlugin], result: MetricResult, data: Comparison, beyond: float
+) -> Verdict | None:
     """The verdict where no resampling is needed for it; None where it is."""
     if 0 < plugin.scale_ns < RESOLUTIONS_MIN * data.resolution_ns:
         reason = f"speaks of {plugin.scale_ns:,} ns, and the stamps step by {data.resolution_ns:,} ns"
@@ -83,6 +92,7 @@ def _settled(plugin: type[MetricPlugin], result: MetricResult, data: Comparison)
             numbers["recon"],
             numbers["recon_error"],
             plugin.tolerance,
+            beyond,
         )
     if result.blocks is None:
         margin = plugin.engineering_floor

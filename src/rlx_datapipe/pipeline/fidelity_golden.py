@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,9 +11,13 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.core.instrument import Instrument, same_symbol
+from rlx_datapipe.ingestion.sources import find_sources
+from rlx_datapipe.pipeline.fidelity_sides import is_same_market
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.dataset import Dataset, open_dataset
+from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import is_dataset
 
 DISK_MB = 50_000
@@ -24,10 +28,11 @@ _LOOK_BYTES = 100_000_000
 
 @contextmanager
 def golden_dataset(
-    golden: Path,
+    golden: Sequence[Path],
     settings: Settings,
+    needed: Sequence[Instrument],
     *,
-    symbols: tuple[str, ...] = (),
+    others: Sequence[str] = (),
     key_file: Path | None = None,
     disk_mb: int = DISK_MB,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -38,11 +43,11 @@ def golden_dataset(
     Parameters
     ----------
     golden
-        A dataset, the folder of a capture, or a recording that ingestion recognises.
+        One dataset, or captures and recordings that ingestion recognises.
     settings
         Those of the dataset that is judged: golden is sampled alike, but always by the best strategy.
-    symbols
-        Only these of a capture, in any spelling; all if empty.
+    needed, others
+        Which markets of a capture are reconstructed: these, and those of these names.
     disk_mb
         What the temporary dataset may take.
 
@@ -53,9 +58,13 @@ def golden_dataset(
     SourceError, DatasetError
         When golden can't be read.
     """
-    if is_dataset(golden):
-        yield open_dataset(golden)
+    if len(golden) == 1 and is_dataset(golden[0]):
+        yield open_dataset(golden[0])
         return
+    found = [source.instrument for source in find_sources(golden, settings, key_file=key_file)]
+    symbols = [one.symbol for one in found if _is_needed(one, needed, others)]
+    if not symbols:
+        raise stranger(found, golden, needed[0])
     settings = msgspec.structs.replace(settings, strategy="auto")
     with tempfile.TemporaryDirectory(prefix="rlx-golden-") as folder:
         out = Path(folder) / "dataset"
@@ -80,12 +89,33 @@ def golden_dataset(
         yield open_dataset(out)
 
 
-def _require_room(golden: Path, out: Path, disk_mb: int) -> None:
+def _is_needed(one: Instrument, needed: Sequence[Instrument], others: Sequence[str]) -> bool:
+    named = any(same_symbol(one.symbol, other.rpartition("/")[2]) for other in others)
+    return named or any(is_same_market(one, other) for other in needed)
+
+
+def stranger(theirs: Sequence[Instrument], golden: Sequence[Path], ours: Instrument) -> OptionError:
+    """The error for golden that has no such market."""
+    return OptionError(
+        "golden is of another market",
+        file=told(golden),
+        found=", ".join(f"{one.exchange} {one.symbol}" for one in theirs),
+        expected=f"{ours.exchange} {ours.symbol}",
+        remedy=f"To compare them all the same: --symbols {ours.symbol}={theirs[0].symbol}",
+    )
+
+
+def told(golden: Sequence[Path]) -> str:
+    """Golden as it was named."""
+    return ", ".join(readable(str(path)) for path in golden)
+
+
+def _require_room(golden: Sequence[Path], out: Path, disk_mb: int) -> None:
     held = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     if held > disk_mb * 1_000_000:
         raise OptionError(
             "golden takes more room as a dataset than it may",
-            file=golden,
+            file=told(golden),
             found=f"{held / 1e6:,.0f} MB",
             expected=f"{disk_mb:,} MB at most",
             remedy="Reconstruct it yourself (rlx reconstruct) and give that dataset with --golden",

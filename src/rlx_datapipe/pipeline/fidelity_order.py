@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
-from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
+from rlx_datapipe.fidelity.reporter import FidelityReporter
 from rlx_datapipe.fidelity.result import FidelityReport
-from rlx_datapipe.pipeline.fidelity import reported, stranger
+from rlx_datapipe.pipeline.fidelity import reported
 from rlx_datapipe.pipeline.fidelity_exposition import write_exposition
-from rlx_datapipe.pipeline.fidelity_golden import golden_dataset
+from rlx_datapipe.pipeline.fidelity_golden import golden_dataset, stranger
 from rlx_datapipe.pipeline.fidelity_report import write_reports
 from rlx_datapipe.pipeline.fidelity_sides import Chain, is_same_market
 from rlx_datapipe.pipeline.fidelity_told import Answer, Order, Outcome
@@ -31,7 +31,8 @@ def fulfil(order: Order) -> Answer:
     require_statistics()
     reporter = FidelityReporter(standard_registry())
     settings = read_manifest(order.dataset).settings
-    with golden_dataset(order.golden, settings, key_file=order.key_file) as golden:
+    needed = [part.instrument for part in order.parts]
+    with golden_dataset([order.golden], settings, needed, key_file=order.key_file) as golden:
         pairs = [
             (part.since_ns, Chain(order.dataset, part.instrument), Chain(golden.path, chain.instrument))
             for part in order.parts
@@ -39,11 +40,10 @@ def fulfil(order: Order) -> Answer:
             if is_same_market(part.instrument, chain.instrument)
         ]
         if not pairs:
-            raise stranger(golden, order.parts[0].instrument, order.golden)
-        named = Named(readable(str(order.dataset))), Named(readable(str(order.golden)))
-        reports = [
-            reported(reporter, ours, theirs, *named, since_ns=since_ns) for since_ns, ours, theirs in pairs
-        ]
+            held = [chain.instrument for chain in golden.manifest.chains]
+            raise stranger(held, [order.golden], needed[0])
+        name = readable(str(order.golden))
+        reports = [reported(reporter, ours, theirs, name, since_ns=since) for since, ours, theirs in pairs]
     write_exposition(reports, order.folder / EXPOSITION)
     return Answer(outcomes=tuple(_told(order, report) for report in reports))
 

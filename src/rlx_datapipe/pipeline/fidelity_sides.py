@@ -72,7 +72,7 @@ def compared(
     start, end = max(span[0] for span in spans), min(span[1] for span in spans)
     is_paired = start < end and is_same_market(ours.instrument, golden.instrument)
     span = end - start if is_paired else min(last - first for first, last in spans)
-    length = window_ns or chosen_length(span)
+    length = chosen_length(span) if window_ns is None else window_ns
     sides = [
         MarketSide(name, whole.instrument, _since(cut_windows(whole, length, gaps), since_ns))
         for name, (whole, gaps) in zip(chains, wholes, strict=True)

@@ -72,8 +72,10 @@ def _block(block: Block, folder: str, plots: dict[str, str]) -> Iterator[str]:
         case Parts():
             yield ", ".join(f"**{count}** {plain(name)}" for count, name, _ in block.parts if count)
         case Lines():
-            rows = [(f"{MARKS[one.state]} {one.word}", one.name, *one.cells, one.note) for one in block.lines]
-            yield _table(("", "", *block.head[1:], ""), rows, range(2, 1 + len(block.head)))
+            lines = [
+                (f"{MARKS[one.state]} {one.word}", one.name, *one.cells, one.note) for one in block.lines
+            ]
+            yield _table(("", "", *block.head[1:], ""), lines, range(2, 1 + len(block.head)))
         case Matrix():
             if block.caption:
                 yield f"**{plain(block.caption)}**"

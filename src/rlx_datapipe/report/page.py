@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from html import escape
 from typing import Any, Literal, TypeAlias
 
 from rlx_datapipe.core.errors import OptionError
@@ -13,6 +14,8 @@ from rlx_datapipe.report.palette import variables
 
 State = Literal["good", "warn", "bad", "note", ""]
 """What a colour says; it never says it alone: a mark or a word stands beside it."""
+_MARKUP = 60
+"""Bytes of HTML around a text."""
 MARKS: dict[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "note": "·", "": ""}
 
 
@@ -190,6 +193,15 @@ def to_html(page: Page) -> str:
     style = variables() + STYLE + resource("page.css")
     html: str = template.render(page=page, style=style, marks=MARKS, kind=lambda block: type(block).__name__)
     return html
+
+
+def page_bytes(block: Any) -> int:
+    """About how many bytes of a page a block comes to; rather more than less."""
+    if isinstance(block, str):
+        return len(block) if block.startswith("<svg") else len(escape(block).encode()) + _MARKUP
+    if is_dataclass(block) and not isinstance(block, type):
+        return sum(page_bytes(getattr(block, one.name)) for one in fields(block)) + _MARKUP
+    return sum(map(page_bytes, block)) if isinstance(block, list | tuple) else 0
 
 
 def _environment() -> Any:

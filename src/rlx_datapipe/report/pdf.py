@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +41,11 @@ def to_pdf(page: Page) -> bytes:
         timestamp=_MADE,
     )
     return pdf
+
+
+def sheets(pdf: bytes) -> int:
+    """How many pages a PDF of `to_pdf` has."""
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
 
 def _plain(value: Any) -> Any:

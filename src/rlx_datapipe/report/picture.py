@@ -83,8 +83,14 @@ def _png(cells: Sequence[Sequence[int]]) -> bytes:
     alphas += alphas[1:]
     raw = b"".join(b"\0" + bytes(row) for row in cells)
     head = struct.pack(">IIBBBBB", len(cells[0]) if cells else 1, max(len(cells), 1), 8, 3, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"PLTE", bytes(colours)), (b"tRNS", bytes(alphas)))
-    chunks += ((b"IDAT", zlib.compress(raw or b"\0\0", 0)), (b"IEND", b""))
+    data = zlib.compress(raw or b"\0\0", 0)
+    chunks = (
+        (b"IHDR", head),
+        (b"PLTE", bytes(colours)),
+        (b"tRNS", bytes(alphas)),
+        (b"IDAT", data),
+        (b"IEND", b""),
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, content) for name, content in chunks)
 
 

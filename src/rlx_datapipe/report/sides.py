@@ -23,24 +23,25 @@ def two_histograms(
     axis: str = "",
     is_log: bool = False,
 ) -> str:
-    """Shares of two samples in the same cells: one as bars, the other as a line over them.
+    """Shares of two samples in the same cells: one as an area, the other as a line over them.
 
     Cells are equally wide, in the logarithm if ``is_log``.
     """
     canvas = Canvas(label)
     most = max([*first, *second], default=0.0) or 1.0
     canvas.up([(tick / most / 1.05, share(tick)) for tick in even_ticks(0, most, _TICKS)])
-    step = 1 / len(first)
-    for at, (one, other) in enumerate(zip(first, second, strict=True)):
-        where = f"{told(edges[at])} to {told(edges[at + 1])}: {share(one)}, {share(other)}"
-        canvas.bar((at * step, (at + 1) * step), (0, one / most / 1.05), COLOURS[0], where, 0.4)
-    outline = [(0.0, 0.0)]
-    for at, other in enumerate(second):
-        up = other / most / 1.05
-        outline += [(at * step, up), ((at + 1) * step, up)]
-    canvas.line([*outline, (1.0, 0.0)], COLOURS[1])
+    canvas.area(_outline(first, most * 1.05), COLOURS[0], 0.4)
+    canvas.line(_outline(second, most * 1.05), COLOURS[1])
     canvas.across(_axis(edges[0], edges[-1], told, is_log=is_log), axis)
     return canvas.svg()
+
+
+def _outline(shares: Sequence[float], most: float) -> list[tuple[float, float]]:
+    """The steps over equally wide cells."""
+    step, steps = 1 / len(shares), [(0.0, 0.0)]
+    for at, one in enumerate(shares):
+        steps += [(at * step, one / most), ((at + 1) * step, one / most)]
+    return [*steps, (1.0, 0.0)]
 
 
 def two_quantiles(
@@ -192,4 +193,31 @@ def share_bar(label: str, parts: Sequence[tuple[int, str]]) -> str:
         if count:
             canvas.bar((at / whole, (at + count) / whole - 0.008), (0, 1), colour, "")
             at += count
+    return canvas.svg()
+
+
+def trend(
+    label: str,
+    names: Sequence[str],
+    values: Sequence[float | None],
+    colours: Sequence[str],
+    told: Format = short,
+    *,
+    full: float | None = None,
+    width: int = WIDTH,
+) -> str:
+    """One value after the other, evenly spaced, from nothing to ``full`` or the greatest, each with a dot."""
+    canvas = Canvas(label, width)
+    most = full or max([value for value in values if value is not None], default=1.0) or 1.0
+    canvas.up([(tick / most / 1.05, told(tick)) for tick in even_ticks(0, most, _TICKS)])
+    step = 1 / max(len(values), 1)
+    points = [
+        ((at + 0.5) * step, value / most / 1.05) for at, value in enumerate(values) if value is not None
+    ]
+    if points:
+        canvas.line(points, "c6")
+    for at, (name, value, colour) in enumerate(zip(names, values, colours, strict=True)):
+        if value is not None:
+            canvas.dot((at + 0.5) * step, value / most / 1.05, colour, f"{name}: {told(value)}", 4)
+    canvas.across([((at + 0.5) * step, name) for at, name in enumerate(names)])
     return canvas.svg()

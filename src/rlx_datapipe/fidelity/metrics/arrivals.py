@@ -43,6 +43,7 @@ class TradeGaps(DistributionMetric):
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
     engineering_floor = 0.01
+    tolerable = 0.15
     purpose = "Anderson-Darling distance (per pair) of the logarithm of times between trades, above 0"
     formula = "x = log10 of the seconds between trades of different times"
     reference = "LOB-Bench (arXiv 2502.09172), log inter-arrival times"
@@ -62,6 +63,7 @@ class QuoteGaps(DistributionMetric):
     statistic = Statistic.ANDERSON_DARLING
     bounds = (0.0, float("inf"))
     engineering_floor = 0.01
+    tolerable = 0.15
     purpose = (
         "Anderson-Darling distance (per pair) of the logarithm of times between changes of the best quotes"
     )
@@ -81,6 +83,7 @@ class TradeTies(NumberMetric):
     """Share of trades at the very time of the one before."""
 
     name = "trade_ties"
+    tolerable = 0.1
     category = "arrivals"
     tier = 2
     bounds = (0.0, 1.0)

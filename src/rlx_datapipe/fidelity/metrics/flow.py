@@ -196,6 +196,7 @@ class OfiR2(NumberMetric):
     """How much of the price's move order flow explains."""
 
     name = "ofi_r2"
+    tolerable = 0.2
     category = "flow"
     tier = 2
     bounds = (0.0, 1.0)

@@ -81,6 +81,7 @@ class SignMemory(NumberMetric):
     """How long buyers follow buyers."""
 
     name = "trade_sign_memory"
+    tolerable = 0.2
     category = "impact"
     tier = 2
     bounds = (0.0, 2.0)

@@ -75,6 +75,7 @@ class NoiseShare(NumberMetric):
     """How often there is noise in the mid at one second."""
 
     name = "noise_share"
+    tolerable = 0.4
     severity = Severity.NOTE
     category = "returns"
     bounds = (0.0, 1.0)

@@ -108,6 +108,7 @@ class ReturnMemory(_ReturnNumber):
     """Bounce of the mid."""
 
     name = "acf_returns"
+    tolerable = 0.2
     bounds = (0.0, 2.0)
     engineering_floor = 0.03
     purpose = "difference of the lag-1 autocorrelation of returns over a second"
@@ -123,6 +124,7 @@ class VolatilityMemory(_ReturnNumber):
     """Clustering of volatility."""
 
     name = "acf_squares"
+    tolerable = 0.3
     bounds = (0.0, 2.0)
     engineering_floor = 0.03
     purpose = "difference of the lag-1 autocorrelation of squared returns over a second"

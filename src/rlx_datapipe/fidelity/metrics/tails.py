@@ -115,6 +115,7 @@ class TailIndex(FitMetric):
     name = "tail_index"
     category = "returns"
     tolerance = 0.1
+    is_jackknifed = True
     purpose = "difference of Hill's tail indices of returns over a second, at the same share of the tail"
     formula = "1 / alpha = mean of log(|r| / u) over the k greatest |r|, u the next smaller one"
     reference = "Hill (1975); in [2, 5] for returns of 1 s or more (Cont 2001), which is a sanity check only"
@@ -137,6 +138,7 @@ class TradeSizeTail(FitMetric):
     name = "trade_size_tail"
     category = "trades"
     tolerance = 0.1
+    is_jackknifed = True
     purpose = "difference of the exponents of the density of trade quantities in their tail"
     formula = "alpha = 1 + n / sum of log(x / x_min), x_min where the tail lies closest to a power law (K-S)"
     reference = "Clauset, Shalizi and Newman (2009)"
