@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from rlx_datapipe.core.errors import OptionError
-from rlx_datapipe.fidelity.engine import EngineSettings, run_metrics
+from rlx_datapipe.fidelity.catalogue import standard_registry
+from rlx_datapipe.fidelity.engine import run_metrics
 from rlx_datapipe.fidelity.families import NumberMetric
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 from rlx_datapipe.fidelity.registry import MetricRegistry
-from rlx_datapipe.fidelity.synthetic import INSTRUMENT
+from rlx_datapipe.fidelity.synthetic import INSTRUMENT, synthetic_comparison
+from rlx_datapipe.fidelity.tiers import TierCoordinator, TierSettings
 
 NOTHING = Comparison(MarketSide("golden", INSTRUMENT, ()), MarketSide("recon", INSTRUMENT, ()))
 
@@ -145,20 +147,58 @@ def test_no_more_than_so_many_run_at_a_time() -> None:
         return 0.0
 
     run_metrics(
-        holding(*(made(f"m{k}", (), busy) for k in range(8))), NOTHING, settings=EngineSettings(workers=3)
+        holding(*(made(f"m{k}", (), busy) for k in range(8))), NOTHING, settings=TierSettings(workers=3)
     )
     assert 2 <= most[0] <= 3
     with pytest.raises(OptionError):
-        EngineSettings(workers=0)
+        TierSettings(workers=0)
 
 
 def test_a_metric_that_does_not_end_is_a_finding() -> None:
     freed = threading.Event()
     registry = holding(made("stuck", (), lambda _: float(freed.wait(20))), made("waits", ("stuck",)))
-    measured = run_metrics(registry, NOTHING, settings=EngineSettings(workers=1, seconds_max=0.1))
+    measured = run_metrics(registry, NOTHING, settings=TierSettings(workers=1, tier1_s=0.1))
     freed.set()
-    assert "did not come to an end in 0.1 s" in measured.findings[0].message
-    assert "not begun" in measured.findings[1].message
+    assert "the 0.1 s of tier 1 were over before it came to an end" in measured.findings[0].message
+    assert "depends on stuck, which failed" in measured.findings[1].message
+
+
+def test_what_waits_behind_something_stuck_is_not_waited_for_one_by_one() -> None:
+    freed = threading.Event()
+    waiting = [made(f"waits{k}") for k in range(20)]
+    for plugin in waiting:
+        plugin.tier = 2
+    stuck = made("stuck", (), lambda _: float(freed.wait(20)))
+    began = time.monotonic()
+    settings = TierSettings(workers=1, tier1_s=0.1, tier2_s=0.2)
+    measured = run_metrics(holding(stuck, *waiting), NOTHING, settings=settings)
+    freed.set()
+    assert time.monotonic() - began < 5.0
+    assert (len(measured.results), len(measured.findings)) == (0, 21)
+
+
+def test_other_tiers_go_on_when_one_is_out_of_time() -> None:
+    freed = threading.Event()
+    stuck = made("stuck", (), lambda _: float(freed.wait(20)))
+    light, queued = made("light"), made("queued")
+    light.tier, queued.tier = 2, 2
+    settings = TierSettings(workers=2, tier1_s=0.1, tier2_s=20.0)
+    measured = run_metrics(holding(stuck, light, queued), NOTHING, settings=settings)
+    freed.set()
+    assert list(measured.results) == ["light", "queued"]
+    assert [one.rule for one in measured.findings] == ["stuck"]
+
+
+def test_heavy_metrics_are_begun_first_and_only_large_sides_are_worth_processes() -> None:
+    registry = standard_registry(with_plugins=False)
+    small = synthetic_comparison(1, windows=2, window_s=60)
+    for apart, place in ((10**9, "threads"), (1, "processes")):
+        coordinator = TierCoordinator(registry, small, TierSettings(events_apart=apart))
+        assert coordinator.place("garch_persistence") == place
+        assert coordinator.place("spread_stream") == coordinator.place("spread_l1") == "threads"
+        names = coordinator.order(["spread_l1", "spread_stream", "garch_persistence"])
+        assert names == ["garch_persistence", "spread_stream", "spread_l1"]
+        coordinator.end(is_stuck=False)
 
 
 class Elsewhere(NumberMetric):
@@ -180,8 +220,6 @@ class Elsewhere(NumberMetric):
 def test_metrics_run_in_processes_too() -> None:
     import os
 
-    measured = run_metrics(
-        holding(Elsewhere), NOTHING, settings=EngineSettings(workers=1, in_processes=True, seconds_max=300)
-    )
+    measured = run_metrics(holding(Elsewhere), NOTHING, settings=TierSettings(workers=1, events_apart=0))
     assert measured.findings == []
     assert measured.results["elsewhere"].value != os.getpid()

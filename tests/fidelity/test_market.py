@@ -188,8 +188,13 @@ def test_a_dataset_is_read_as_its_reading_api_tells_it(dataset: Dataset) -> None
     chain = dataset.manifest.chains[0]
     symbol = chain.instrument.symbol
     whole, _ = read_whole(dataset.path, chain.instrument)
-    events = dataset.table("events", symbol=symbol).collect()
+    every = dataset.table("events", symbol=symbol).collect()
+    is_end = every["flags"].to_numpy() & Flag.GROUP_END != 0
+    events = every.filter(is_end)
+    assert 0 < len(events) < len(every)
     assert whole.events.shape[1] == len(events)
+    assert np.array_equal(whole.events[Field.MESSAGE], np.flatnonzero(is_end) + 1)
+    assert whole.event_count == len(every) - np.flatnonzero(is_end)[0]
     scale = 10**chain.instrument.price_decimals
 
     def scaled(name: str, factor: int) -> Int64Array:

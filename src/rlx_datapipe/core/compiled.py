@@ -23,6 +23,7 @@ _HOMES = (
     "core",
     "fidelity",
     "fidelity/metrics",
+    "fidelity/stream",
     "ingestion",
     "pipeline",
     "replay",

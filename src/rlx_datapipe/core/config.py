@@ -44,6 +44,7 @@ _NO_MATTER = (
     "alarm_drift_ms",
     "alarm_gap_share",
     "alarm_best_price_error",
+    "tier1",
     "report_s",
 )
 
@@ -104,6 +105,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_drift_ms, alarm_gap_share, alarm_best_price_error
         Thresholds of the alarms: how far the clocks may move against each other, the share of the data that
         may be missing, the relative error of best prices (root mean square). They never change the tables.
+    tier1
+        Whether metrics of tier 1 are measured while events are replayed; they never change the tables.
     report_s
         How long a report against golden (``--golden``) may take before it is given up; never changes the
         tables.
@@ -141,6 +144,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_drift_ms: Milliseconds = 1_000
     alarm_gap_share: Share = 0.001
     alarm_best_price_error: Share = 0.001
+    tier1: bool = True
     report_s: Seconds = 3_600
     strategy: Strategy = "auto"
 
@@ -162,9 +166,10 @@ _NO_SETTINGS = ("RLX_WORKERS", "RLX_TEST_", "RLX_CAPTURE_", "RLX_KEY_FILE")
 def differing(one: Settings, other: Settings) -> list[str]:
     """Settings in which two differ so that a dataset of the one can't be gone on with by the other.
 
-    The size of batches is among them: it changes no row, but an epoch ends with a batch.
+    The size of batches is among them: it changes no row, but an epoch ends with a batch. So is tier 1: what
+    was not measured from the start can't be made up for.
     """
-    free = set(_NO_MATTER) - {"batch_rows"}
+    free = set(_NO_MATTER) - {"batch_rows", "tier1"}
     names = [field.name for field in msgspec.structs.fields(Settings) if field.name not in free]
     return [name for name in names if getattr(one, name) != getattr(other, name)]
 

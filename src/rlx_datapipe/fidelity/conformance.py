@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from rlx_datapipe.fidelity.engine import EngineSettings, run_metrics
+from rlx_datapipe.fidelity.engine import run_metrics
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
 from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, MetricResult, StreamingMetric
 from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.synthetic import synthetic_comparison
+from rlx_datapipe.fidelity.tiers import TierSettings
 
 NOISES = (0.0, 0.3, 1.0)
 SEED = 7
@@ -47,7 +48,7 @@ class _Case:
         A metric that fails is a breach of whatever was being checked.
         """
         name = self.plugin.name
-        measured = run_metrics(self.registry, data, [name], EngineSettings(workers=1))
+        measured = run_metrics(self.registry, data, [name], TierSettings(workers=1))
         if measured.findings:
             raise _BrokenError(measured.findings[0].message)
         return measured.results[name]

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from dataclasses import dataclass, field, replace
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from multiprocessing import get_context
 from typing import Any
 
-import msgspec
-
-from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.fidelity.market import Comparison
 from rlx_datapipe.fidelity.plugin import MetricResult
-from rlx_datapipe.fidelity.registry import Compute, MetricRegistry
-
-
-class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How metrics are run.
-
-    ``workers`` run at a time, in threads (kernels let go of the interpreter) or in processes. When for
-    ``seconds_max`` none of those at work has come to an end, they become findings and nothing else is begun.
-    """
-
-    workers: int = 2
-    in_processes: bool = False
-    seconds_max: float = 600.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.workers <= 256 or not self.seconds_max > 0:
-            raise OptionError("metrics need 1 to 256 workers, and time", found=self.workers)
+from rlx_datapipe.fidelity.registry import MetricRegistry
+from rlx_datapipe.fidelity.tiers import TierCoordinator, TierSettings
 
 
 @dataclass(frozen=True)
@@ -65,30 +39,25 @@ def run_metrics(
     registry: MetricRegistry,
     data: Comparison,
     names: Iterable[str] | None = None,
-    settings: EngineSettings | None = None,
+    settings: TierSettings | None = None,
 ) -> Measured:
     """Measure all metrics, or those named, and what they depend on; each once.
 
-    A metric that fails, or depends on one that failed, is a finding with its cause and never a null.
+    A metric that fails, is out of time, or depends on one that failed, is a finding with its cause and never
+    a null.
 
     Raises
     ------
     OptionError
         For a name that nothing has, or dependencies in a circle.
     """
-    how = settings or EngineSettings()
     wanted = list(registry if names is None else names)
-    graph = registry.graph(wanted)
-    pool: Executor
-    if how.in_processes:
-        pool = ProcessPoolExecutor(how.workers, mp_context=get_context("spawn"))
-    else:
-        pool = ThreadPoolExecutor(how.workers, thread_name_prefix="metric")
-    run = _Run(registry, data, graph, pool, how.seconds_max)
+    coordinator = TierCoordinator(registry, data, settings or TierSettings())
+    run = _Run(registry, registry.graph(wanted), coordinator)
     try:
         run.all()
     finally:
-        pool.shutdown(wait=not run.is_stuck, cancel_futures=True)
+        coordinator.end(is_stuck=run.is_stuck)
     metrics = {name: value for name, value in run.values.items() if isinstance(value, MetricResult)}
     findings = sorted(run.findings.items())
     return Measured(dict(sorted(metrics.items())), [finding for _, finding in findings])
@@ -98,20 +67,9 @@ class _Run:
     """One pass over the graph."""
 
     def __init__(
-        self,
-        registry: MetricRegistry,
-        data: Comparison,
-        graph: dict[str, set[str]],
-        pool: Executor,
-        seconds_max: float,
+        self, registry: MetricRegistry, graph: dict[str, set[str]], coordinator: TierCoordinator
     ) -> None:
-        self.registry, self.data, self.graph, self.pool, self.seconds_max = (
-            registry,
-            data,
-            graph,
-            pool,
-            seconds_max,
-        )
+        self.registry, self.graph, self.coordinator = registry, graph, coordinator
         self.values: dict[str, Any] = {}
         self.findings: dict[str, Finding] = {}
         self.is_stuck = False
@@ -122,7 +80,7 @@ class _Run:
         order.prepare()
         at_work: dict[Future[Any], str] = {}
         while order.is_active():
-            for name in sorted(order.get_ready()):
+            for name in self.coordinator.order(list(order.get_ready())):
                 if cause := self._cause(name):
                     self._failed(name, cause)
                     order.done(name)
@@ -130,41 +88,36 @@ class _Run:
                     at_work[self._begin(name)] = name
             if not at_work:
                 continue
-            done, _ = wait(at_work, timeout=self.seconds_max, return_when=FIRST_COMPLETED)
-            if not done:
-                self._stuck(list(at_work.values()))
-                return
-            for future in done:
+            for future in self._some(at_work):
                 name = at_work.pop(future)
                 self._ended(name, future)
                 order.done(name)
 
+    def _some(self, at_work: dict[Future[Any], str]) -> set[Future[Any]]:
+        """Those that have come to an end, or whose tier is out of time; at least one."""
+        left_s = {future: self.coordinator.left_s(name, future) for future, name in at_work.items()}
+        first = min(left_s, key=lambda future: left_s[future])
+        done, _ = wait(at_work, timeout=max(0.0, left_s[first]), return_when=FIRST_COMPLETED)
+        return done or {first}
+
     def _begin(self, name: str) -> Future[Any]:
         needed = {one: self.values[one] for one in sorted(self.graph[name])}
-        return self.pool.submit(_compute, self.registry.compute(name), replace(self.data, results=needed))
+        return self.coordinator.begin(name, self.registry.compute(name), needed)
 
     def _cause(self, name: str) -> str:
         lost = sorted(self.graph[name] & self.findings.keys())
         return f"depends on {lost[0]}, which failed" if lost else ""
 
     def _ended(self, name: str, future: Future[Any]) -> None:
-        error = future.exception()
-        if error is not None:
+        if not future.done():
+            self.is_stuck = not future.cancel() or self.is_stuck
+            self._failed(name, self.coordinator.out_of_time(name))
+        elif (error := future.exception()) is not None:
             self._failed(name, f"{type(error).__name__}: {error}")
         elif name in self.registry and not isinstance(future.result(), MetricResult):
             self._failed(name, f"gave {type(future.result()).__name__}, no MetricResult")
         else:
             self.values[name] = future.result()
 
-    def _stuck(self, names: list[str]) -> None:
-        self.is_stuck = True
-        for name in self.graph.keys() - self.values.keys() - self.findings.keys():
-            told = "did not come to an end" if name in names else "not begun: others did not come to an end"
-            self._failed(name, f"{told} in {self.seconds_max:g} s")
-
     def _failed(self, name: str, cause: str) -> None:
         self.findings[name] = Finding(rule=name, severity=Severity.WARN, message=f"{name} failed: {cause}")
-
-
-def _compute(compute: Compute, data: Comparison) -> Any:
-    return compute(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 
 STRETCHES, JACKKNIFE_MIN = 10, 4
 SAMPLE_MAX = 2_000_000
-"""Values of a side from which edges of bins and exact distances are taken; of more, every k-th."""
+"""Values of a side from which edges of bins and exact distances are taken, at most; of more, every k-th."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,15 @@ class DistributionMetric(MetricPlugin):
         """All distances of the two sides."""
         if reason := self.validate_requirements(data):
             return self.lacks(reason)
-        sides = [[self.sample(window, data) for window in side.windows] for side in data.sides]
-        for side, samples in zip(data.sides, sides, strict=True):
-            held = sum(len(one.values) for one in samples)
-            if held < self.values_min:
+        pools = [_Pool(self, side.windows, data) for side in data.sides]
+        for side, pool in zip(data.sides, pools, strict=True):
+            if pool.seen < self.values_min:
                 return self.lacks(
-                    f"too little data: {held} values on the {side.name} side, {self.values_min} needed"
+                    f"too little data: {pool.seen} values on the {side.name} side, {self.values_min} needed"
                 )
-        pooled = [_pooled(samples) for samples in sides]
+        pooled = [pool.pooled() for pool in pools]
         bins = golden_bins(pooled[0].values, BINS)
-        golden, recon = (_counted(samples, bins) for samples in sides)
+        golden, recon = (_counted(pool.by_window(), bins) for pool in pools)
         blocks = BlockCounts(golden, recon, bins.centres, self.statistic)
         every = two_sample(pooled[0].values, pooled[1].values, pooled[0].weights, pooled[1].weights)
         return self.says(
@@ -89,12 +88,12 @@ class DistributionMetric(MetricPlugin):
 
     def bins(self, windows: Sequence[Window], data: Comparison, count: int = BINS) -> Bins | None:
         """Bins by what is in these windows; None where there are too few values."""
-        pooled = _pooled([self.sample(window, data) for window in windows])
-        return golden_bins(pooled.values, count) if len(pooled.values) >= self.values_min else None
+        pool = _Pool(self, windows, data)
+        return golden_bins(pool.pooled().values, count) if pool.seen >= self.values_min else None
 
     def rows(self, windows: Sequence[Window], data: Comparison, bins: Bins) -> Int64Array:
         """Histogram of each window over given bins, int64 (windows, bins)."""
-        return _counted([self.sample(window, data) for window in windows], bins)
+        return _counted((self.sample(window, data) for window in windows), bins)
 
 
 class NumberMetric(MetricPlugin):
@@ -198,17 +197,48 @@ class VectorMetric(MetricPlugin):
         return np.stack([self.numbers(window, data) for window in windows])
 
 
-def _counted(samples: list[Sample], bins: Bins) -> Int64Array:
+def _counted(samples: Iterable[Sample], bins: Bins) -> Int64Array:
     return np.stack([bins.count(one.values, one.weights) for one in samples])
 
 
-def _pooled(samples: list[Sample]) -> Sample:
-    """All windows of a side together, thinned to `SAMPLE_MAX` evenly."""
-    values = np.concatenate([one.values for one in samples])
-    step = -(-len(values) // SAMPLE_MAX)
-    given = [one.weights for one in samples if one.weights is not None]
-    weights = np.concatenate(given)[::step] if len(given) == len(samples) else None
-    return Sample(values[::step], weights)
+class _Pool:
+    """The values of a side, all or every k-th, never more than twice `SAMPLE_MAX`; k is a power of 2."""
+
+    def __init__(self, metric: DistributionMetric, windows: Sequence[Window], data: Comparison) -> None:
+        self._metric, self._windows, self._data = metric, windows, data
+        self._held: list[Sample] = []
+        self._stride, self.seen = 1, 0
+        """Every how many values one is held, and how many there were."""
+        for window in windows:
+            self._take(metric.sample(window, data))
+
+    def _take(self, sample: Sample) -> None:
+        first = -self.seen % self._stride
+        self.seen += len(sample.values)
+        self._held.append(_every(sample, first, self._stride))
+        while self.seen > SAMPLE_MAX * self._stride:
+            self._held = [_every(self.pooled(), 0, 2)]
+            self._stride *= 2
+
+    def pooled(self) -> Sample:
+        """The values that are held, of all windows together."""
+        weights = [one.weights for one in self._held if one.weights is not None]
+        return Sample(
+            np.concatenate([one.values for one in self._held]),
+            np.concatenate(weights) if len(weights) == len(self._held) else None,
+        )
+
+    def by_window(self) -> Iterator[Sample]:
+        """All values of each window; taken once more where they are not all held."""
+        if self._stride == 1:
+            yield from self._held
+        else:
+            yield from (self._metric.sample(window, self._data) for window in self._windows)
+
+
+def _every(sample: Sample, first: int, stride: int) -> Sample:
+    weights = None if sample.weights is None else sample.weights[first::stride]
+    return Sample(sample.values[first::stride], weights)
 
 
 def _mean(sample: Sample) -> float:

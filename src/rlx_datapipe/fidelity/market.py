@@ -107,6 +107,12 @@ class Window:
         """Length in seconds."""
         return (self.end_ns - self.start_ns) / 1e9
 
+    @property
+    def event_count(self) -> int:
+        """Events of the market in it; of a dataset only the ends of groups are in ``events``."""
+        counted = self.events[Field.MESSAGE, [0, -1]] if self.events.shape[1] else np.full(2, NONE)
+        return int(counted[1] - counted[0]) + 1 if (counted != NONE).all() else self.events.shape[1]
+
     @cached_property
     def quotes(self) -> Quotes:
         """Best quotes as published at the end of each atomic group."""

@@ -8,6 +8,7 @@ from math import ceil, sqrt
 from typing import Any
 
 from rlx_datapipe.core.errors import OptionError
+from rlx_datapipe.fidelity.batches import namespace
 
 SAMPLE = 500
 """Golden points whose pairwise distances make the bandwidth."""
@@ -127,16 +128,10 @@ def block_mmd(
 
 def _namespace(*arrays: Any) -> Any:
     """The library of the arrays, as the array API has it."""
-    try:
-        from array_api_compat import array_namespace
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            "fidelity needs the extra 'fidelity'", remedy="Run: pip install 'rlx-datapipe[fidelity]'"
-        ) from error
     for array in arrays:
         if array.ndim != 2 or array.shape[0] < 2:
             raise OptionError("vectors are rows of an array of two dimensions", found=array.shape)
-    return array_namespace(*arrays)
+    return namespace(*arrays)
 
 
 def _squares(xp: Any, a: Any, b: Any) -> Any:

@@ -67,10 +67,14 @@ def read_whole(
     folder: Path | None = None,
     since_ns: int = 0,
 ) -> tuple[Window, Int64Array]:
-    """All events and sampled books of a chain as one stretch; and its gaps, int64 (g, 2), ns.
+    """All ends of groups and sampled books of a chain as one stretch; and its gaps, int64 (g, 2), ns.
 
-    The stretch ends one nanosecond after its last event. Epochs that are committed count, also of a
-    chain that is not finished.
+    No metric looks at the rows of a group but the last, behind which the best prices are published; a trade
+    is a group by itself. So only those are taken; ``MESSAGE`` of each says how many events there were up to
+    it. No more than one file is in memory at a time.
+
+    The stretch ends one nanosecond after its last event. Epochs that are committed count, also of a chain
+    that is not finished.
 
     Parameters
     ----------
@@ -94,18 +98,26 @@ def read_whole(
     own = scale or instrument
     arrays = _Arrays(folder)
     files = _later(chain_files(dataset, "events", instrument), since_ns)
-    count = sum(rows_of(file) for file in files)
-    if not count:
+    rows = sum(rows_of(file) for file in files)
+    if not rows:
         raise OptionError("no events to compare", file=dataset, symbol=instrument.symbol)
-    events, best = arrays.new("events", (FIELDS, count)), arrays.new("best", (4, count))
-    at = 0
+    # Files of arrays have holes: what is not written takes no room.
+    events, best = arrays.new("events", (FIELDS, rows)), arrays.new("best", (4, rows))
+    at, before, clock = 0, 0, 0
     for file in files:
-        part, quotes = _events(read_file("events", file.path), own)
-        events[:, at : at + part.shape[1]], best[:, at : at + part.shape[1]] = part, quotes
-        at += part.shape[1]
+        table = read_file("events", file.path)
+        part, quotes = _events(table, own, before)
+        stop = at + part.shape[1]
+        events[:, at:stop], best[:, at:stop] = part, quotes
+        # An event that came late keeps its own time; for windows and steps the order is what counts.
+        times = np.maximum(part[Field.ORIGIN_TIME], clock)
+        np.maximum.accumulate(times, out=events[Field.ORDER_TIME, at:stop])
+        clock = int(events[Field.ORDER_TIME, stop - 1]) if stop else 0
+        at, before = stop, before + table.num_rows
+    events, best = events[:, :at], best[:, :at]
+    if not at:
+        raise OptionError("no events to compare", file=dataset, symbol=instrument.symbol)
     origin = events[Field.ORIGIN_TIME]
-    # An event that came late keeps its own time; for windows and steps the order of events is what counts.
-    np.maximum.accumulate(origin, out=events[Field.ORDER_TIME])
     is_trade = events[Field.KIND] == Kind.TRADE
     times, samples = _books(dataset, instrument, own, arrays, since_ns)
     whole = Window(
@@ -116,7 +128,7 @@ def read_whole(
         best=best,
         sample_times=times,
         samples=samples,
-        resolution_ns=stamp_resolution(origin[:: -(-count // STAMPS_MAX)]),
+        resolution_ns=stamp_resolution(origin[:: -(-at // STAMPS_MAX)]),
         is_aggregated=bool((events[Field.FLAGS, is_trade] & Flag.AGGREGATE != 0).any()),
     )
     return whole, _gaps(dataset, instrument)
@@ -143,9 +155,12 @@ def _later(files: list[DataFile], since_ns: int) -> list[DataFile]:
     return [file for file, end in zip(files, ends, strict=False) if end is None or end >= since_ns]
 
 
-def _events(table: pa.Table, instrument: Instrument) -> tuple[Int64Array, Int64Array]:
-    """Event array (FIELDS, n) and best quotes (4, n) of some rows of ``events``."""
+def _events(table: pa.Table, instrument: Instrument, before: int) -> tuple[Int64Array, Int64Array]:
+    """Event array (FIELDS, n) and best quotes (4, n) of the ends of groups in some rows of ``events``."""
+    ends = np.flatnonzero(_integers(table["flags"]) & Flag.GROUP_END)
+    table = table.take(pa.array(ends))
     events = empty_events(table.num_rows)
+    events[Field.MESSAGE] = before + ends + 1
     for field, column in _NAMES.items():
         events[field] = _integers(table[column])
     events[Field.KIND] = _integers(pc.index_in(table["event_type"], value_set=_TYPES))

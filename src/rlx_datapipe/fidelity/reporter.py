@@ -13,7 +13,7 @@ from rlx_datapipe.core.version import VERSION
 from rlx_datapipe.fidelity.advice import problems_of, strengths_of
 from rlx_datapipe.fidelity.causes import likely_causes
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
-from rlx_datapipe.fidelity.engine import EngineSettings, Measured, run_metrics
+from rlx_datapipe.fidelity.engine import Measured, run_metrics
 from rlx_datapipe.fidelity.market import Comparison, MarketSide
 from rlx_datapipe.fidelity.meanings import meaning_of, remedy_of
 from rlx_datapipe.fidelity.overall import asked, overall
@@ -22,6 +22,7 @@ from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport, PValues, Side
 from rlx_datapipe.fidelity.score import likeness, scored, weight
+from rlx_datapipe.fidelity.tiers import TierSettings
 from rlx_datapipe.fidelity.verdicts import verdicts
 
 PACKAGES = ("numpy", "scipy", "numba", "arch", "statsmodels")
@@ -51,7 +52,7 @@ class FidelityReporter:
     """
 
     registry: MetricRegistry
-    engine: EngineSettings = field(default_factory=EngineSettings)
+    engine: TierSettings = field(default_factory=TierSettings)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
 
     def report(
@@ -193,7 +194,7 @@ def _side(side: MarketSide, named: Named) -> Side:
         ends_ns=windows[-1].end_ns if windows else None,
         data_hours=sum(window.duration_s for window in windows) / 3600,
         windows=len(windows),
-        events=sum(window.events.shape[1] for window in windows),
+        events=sum(window.event_count for window in windows),
         resolution_ns=side.resolution_ns,
     )
 

@@ -20,6 +20,7 @@ from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
+from rlx_datapipe.fidelity.stream.tier import Alert, StreamTier
 from rlx_datapipe.ingestion.ingest import DataIngestion, Ingested
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.alarms import Alarms
@@ -32,12 +33,14 @@ from rlx_datapipe.pipeline.stage_times import StageTimes, WritingThread
 from rlx_datapipe.pipeline.strategy import choose_strategy
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.pipeline.watching import Progress, Watcher
+from rlx_datapipe.replay.observed import ObservedReplay
 from rlx_datapipe.replay.strategies import STRATEGIES, Strategy
 from rlx_datapipe.sink.datasink import DataSink, Pins
 from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain
 from rlx_datapipe.store.skips import read_skips
+from rlx_datapipe.telemetry.counters import count_alarm
 
 Summary = dict[str, Any]
 Digests = dict[str, str]
@@ -78,11 +81,15 @@ def write_chain(
 
 @dataclass
 class _Batch:
-    """What one ingested batch became; ``states`` of the stages behind it, where an epoch ends with it."""
+    """What one ingested batch became; ``states`` of the stages behind it, where an epoch ends with it.
+
+    ``measured`` are windows of tier 1 that were closed in that epoch.
+    """
 
     ingested: Ingested
     replayed: list[Replayed]
     states: dict[str, State] | None
+    measured: State | None = None
 
 
 class _ChainWriter:
@@ -104,6 +111,7 @@ class _ChainWriter:
         self._pinned = Pinned(source.files)
         self._vouched = vouched(source.files, self._pinned.files, folder)
         self._strategy = choose_strategy(source, settings)
+        self._tier1 = StreamTier(source.instrument, self._on_alert) if settings.tier1 else None
         # Where epochs end depends on the batches too, and an epoch that is redone must be the same.
         shaping = [settings.digest(), settings.batch_rows, source.instrument, source.trades]
         if self._strategy.name != "full":
@@ -143,7 +151,7 @@ class _ChainWriter:
                 alarms.restore(standing.states["alarms"])
             else:
                 sink.begin()
-            self._write_epochs(sink, tally, alarms, standing.states)
+            measured = self._write_epochs(sink, tally, alarms, standing.states)
             sink.add_quality(
                 tally.source_records()
                 + sink.quarantine.records()
@@ -160,16 +168,20 @@ class _ChainWriter:
                 **tally.told(),
                 "rows": sink.rows,
                 "quarantined": sink.quarantine.counts.total(),
-                "findings": alarms.finish(),
+                "findings": alarms.finish() + self._alerts(),
+                **({"tier1": self._tier1.told()} if self._tier1 else {}),
             }
             with self.times.of("commit"):
                 self._check()
                 self._pins = self._pins_of(self._ingestion.source.files)
-                sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests})
+                sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests}, measured)
             return summary, sink.digests
 
-    def _write_epochs(self, sink: DataSink, tally: Tally, alarms: Alarms, states: dict[str, State]) -> None:
-        """Take in all batches, and commit all epochs but the last."""
+    def _write_epochs(
+        self, sink: DataSink, tally: Tally, alarms: Alarms, states: dict[str, State]
+    ) -> State | None:
+        """Take in all batches, and commit all epochs but the last; what tier 1 measured in that."""
+        batch = None
         watcher, bytes_total = self._watcher, self._source.bytes_total
         for batch in self._overlapped(states):
             with self.times.of("sink"):
@@ -185,7 +197,7 @@ class _ChainWriter:
                     alarms.judge()
                     self._check()
                     states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
-                    sink.commit(self._pins_at(states["ingestion"]), states)
+                    sink.commit(self._pins_at(states["ingestion"]), states, measured=batch.measured)
             # A capture that is followed may be quiet for longer than anyone waits.
             if watcher.is_stopped() and (batch.states is not None or self._source.is_followed):
                 raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
@@ -193,6 +205,7 @@ class _ChainWriter:
             done = batch.ingested.bytes_done
             total = max(done, bytes_total)
             watcher.on_progress(Progress(*self._names, done, total, tally.events, sink.epochs))
+        return batch.measured if batch is not None else None
 
     def _pins_at(self, state: State) -> Pins:
         """The pins of an epoch: of a capture folder only the segments that were come to by then."""
@@ -219,6 +232,8 @@ class _ChainWriter:
         )
         strategy = STRATEGIES[self._strategy.name]
         replayer = strategy(self._source.instrument, self._source.rule, settings)
+        if self._tier1 is not None:
+            replayer = ObservedReplay(replayer, self._tier1)
         if states:
             ingestion.restore(states["ingestion"])
             replayer.restore(states["replay"])
@@ -234,9 +249,21 @@ class _ChainWriter:
         for batch, state in ingested:
             with self.times.of("replay"):
                 replayed = list(replayer.replay(batch.events))
+                measured = self._tier1.take_closed() if self._tier1 and state is not None else None
                 after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
-            yield _Batch(batch, replayed, after)
-        yield _Batch(Ingested(bytes_done=self._ingestion.source.bytes_total), [replayer.finish()], None)
+            yield _Batch(batch, replayed, after, measured)
+        replayed = [replayer.finish()]
+        if self._tier1 is not None:
+            self._tier1.finish()
+        measured = self._tier1.take_closed() if self._tier1 else None
+        yield _Batch(Ingested(bytes_done=self._ingestion.source.bytes_total), replayed, None, measured)
+
+    def _on_alert(self, alert: Alert) -> None:
+        count_alarm(*self._names, alert.kind)
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        """Findings of tier 1, ready for JSON."""
+        return [msgspec.to_builtins(finding) for finding in self._tier1.findings()] if self._tier1 else []
 
 
 def _skipped(skips: tuple[Skip, ...]) -> list[Quality]:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from rlx_datapipe.core.instrument import Instrument, same_symbol
+from rlx_datapipe.fidelity.mapped import keep_derived
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window, cut_windows
 from rlx_datapipe.fidelity.reading import read_whole
 from rlx_datapipe.fidelity.scales import common_scale
@@ -78,6 +79,7 @@ def compared(
     ]
     if is_paired:
         sides = _paired(*sides)
+    sides = [keep_derived(side, folder / side.name) for side in sides]
     return Comparison(sides[0], sides[1], is_paired=is_paired, seed=seed), length
 
 

@@ -27,6 +27,7 @@ from rlx_datapipe.store.digest import TableDigest
 from rlx_datapipe.store.files import FileRecord
 from rlx_datapipe.store.layout import UNKNOWN
 from rlx_datapipe.store.manifest import SourceFile
+from rlx_datapipe.store.measured import FOLDER, publish_measured
 from rlx_datapipe.store.tables import ChainTable, last_rows
 
 
@@ -134,13 +135,24 @@ class DataSink:
         """Move the rows that wait in memory for their files to the disk; their bytes. No file changes."""
         return sum(table.spill() for table in self._tables.values())
 
-    def commit(self, pins: Pins, states: Mapping[str, State], summary: dict[str, Any] | None = None) -> None:
+    def commit(
+        self,
+        pins: Pins,
+        states: Mapping[str, State],
+        summary: dict[str, Any] | None = None,
+        measured: State | None = None,
+    ) -> None:
         """Publish the epoch: data files of all tables, then the checkpoint, then the logs, ``events`` last.
 
         ``states`` are those of the stages before this one; the last commit has a ``summary`` instead.
+        ``measured`` are windows of tier 1 that were closed in this epoch.
         """
         keep = self._prepare(states) if summary is None else self._keep_nothing
         written = {name: table.close_files() for name, table in self._tables.items()}
+        files = {name: records for name, (_, records) in written.items()}
+        if measured is not None:
+            names = self._instrument.exchange, self._instrument.symbol
+            files[FOLDER] = (publish_measured(self._dataset, *names, self._epoch, measured),)
         crash_point("files published")
         commit = Commit(
             chain=f"{self._instrument.exchange}/{self._instrument.symbol}",
@@ -151,7 +163,7 @@ class DataSink:
             writer=pins.writer,
             skips=pins.skips,
             input=states["ingestion"].values if states else {},
-            files={name: records for name, (_, records) in written.items()},
+            files=files,
             rows=self.rows,
             checkpoint=keep(),
             summary=summary,

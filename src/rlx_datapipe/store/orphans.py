@@ -10,6 +10,8 @@ from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.store.checkpoints import SUFFIX, checkpoint_path
 from rlx_datapipe.store.files import sync
 from rlx_datapipe.store.layout import EPOCH, epoch_files, partition_folder, table_folder
+from rlx_datapipe.store.measured import SUFFIX as MEASURED
+from rlx_datapipe.store.measured import measured_path
 from rlx_datapipe.store.tables import last_epoch
 
 
@@ -25,8 +27,9 @@ def remove_orphans(dataset: Path, exchange: str, symbol: str) -> int:
         chain = Path(partition_folder(exchange, symbol, "")).parent
         for folder in sorted((table_folder(dataset, table) / chain).glob("date=*")):
             removed += _clean(folder, ".parquet", committed)
-    checkpoints = (dataset / checkpoint_path(exchange, symbol, 0)).parent
-    return removed + _clean(checkpoints, SUFFIX, last_epoch(dataset, "events", exchange, symbol))
+    committed = last_epoch(dataset, "events", exchange, symbol)
+    removed += _clean((dataset / measured_path(exchange, symbol, 0)).parent, MEASURED, committed)
+    return removed + _clean((dataset / checkpoint_path(exchange, symbol, 0)).parent, SUFFIX, committed)
 
 
 def _clean(folder: Path, suffix: str, committed: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.finding import Severity
+from rlx_datapipe.fidelity.batches import BATCH, Correlation, library, on_host
 from rlx_datapipe.fidelity.blocks import BlockVectors, Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample, VectorMetric
@@ -29,17 +30,19 @@ def level_correlation(levels: Int64Array) -> FloatArray:
 
     Only samples in which every level is there count; NaN where a level never changes, or too few are whole.
     """
-    depth = levels.shape[2]
-    quantities = levels[:, 1::2, :].reshape(len(levels), 2 * depth)
-    whole = quantities[(quantities != NONE).all(axis=1)].astype(np.float64)
-    if len(whole) < 2:
-        return np.full((2 * depth, 2 * depth), np.nan)
-    centred = whole - whole.mean(axis=0)
-    deviation = np.sqrt((centred * centred).mean(axis=0))
-    moved = deviation > 0
-    scaled = centred / np.where(moved, deviation, 1.0)
-    correlation = scaled.T @ scaled / len(whole)
-    return np.where(moved[:, None] & moved[None, :], correlation, np.nan)
+    sums = Correlation()
+    take_levels(sums, levels)
+    size = 2 * levels.shape[2]
+    return on_host(sums.table()) if sums.rows > 1 else np.full((size, size), np.nan)
+
+
+def take_levels(sums: Correlation, levels: Int64Array) -> None:
+    """Take the quantities of sampled books into a correlation, in batches on the device that there is."""
+    xp = library()
+    for at in range(0, len(levels), BATCH):
+        quantities = levels[at : at + BATCH, 1::2, :].reshape(-1, 2 * levels.shape[2])
+        whole = quantities[(quantities != NONE).all(axis=1)].astype(np.float64)
+        sums.update(xp.asarray(whole))
 
 
 class TouchDepth(DistributionMetric):

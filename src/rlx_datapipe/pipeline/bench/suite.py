@@ -45,6 +45,15 @@ BENCHMARKS = {
     "checkpoint": Benchmark(
         "checkpoint", "what checkpoints cost, and recovery", ("rows", "seed", "repeats", "folder")
     ),
+    "tiers": Benchmark(
+        "tiers",
+        "tiers of fidelity: cost in the loop, by event, by batch",
+        ("rows", "seed", "repeats", "source", "folder"),
+        quick=False,
+    ),
+    "day": Benchmark(
+        "day", "a fidelity report over 24 hours of a busy symbol", ("rows", "seed", "folder"), quick=False
+    ),
     "scale": Benchmark("scale", "time and memory by length of the input", ("sizes", "seed", "folder")),
     "symbols": Benchmark(
         "symbols", "two symbols on two cores against one", ("rows", "seed", "repeats", "folder")
