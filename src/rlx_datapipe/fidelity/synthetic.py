@@ -39,8 +39,8 @@ def synthetic_side(
         Of the market; another one is another draw of the same laws.
     noise
         From 0 (none) to 1: quotes go missing, spreads widen, sizes are scaled and blurred, the mid jitters
-        and leaps, trades are scattered, enlarged, their sides flipped, all in that measure. It has a
-        generator of its own.
+        and leaps, trades are scattered, enlarged, their sides flipped, the last level is lost, all in that
+        measure. It has a generator of its own.
     windows, window_s
         How many windows of how many seconds.
     """
@@ -157,6 +157,7 @@ def _ladders(
     lots[:, :, 0] = best[1::2, now].T
     bid, ask = (best[row, now][:, None] for row in (0, 2))
     samples = np.stack([bid - away[:, 0], lots[:, 0], ask + away[:, 1], lots[:, 1]], axis=1)
+    samples[spoiler.random(len(at)) < 0.5 * noise, :, -1] = NONE
     return at, samples.astype(np.int64)
 
 
