@@ -136,11 +136,10 @@ class NumberMetric(MetricPlugin):
                     f"too little data: defined in {defined} windows of the {side.name} side, "
                     f"{self.windows_min} needed"
                 )
-        blocks = BlockNumbers(golden, recon)
         means = [float(np.nanmean(side)) for side in (golden, recon)]
         return self.says(
-            distance(blocks),
-            blocks=blocks,
+            abs(means[0] - means[1]),
+            blocks=BlockNumbers(golden, recon),
             golden=means[0],
             recon=means[1],
             ratio=means[1] / means[0] if means[0] else None,
