@@ -98,7 +98,8 @@ def inflation(courses: Iterable[Course]) -> float:
     Kendall (1954), "Note on bias in the estimation of autocorrelation". Geyer (1992), "Practical Markov chain
     Monte Carlo".
     """
-    return max((_inflation([side[~np.isnan(side)] for side in course]) for course in courses), default=1.0)
+    told = [_inflation([side[~np.isnan(side)] for side in course]) for course in courses]
+    return float(max(told, default=1.0))
 
 
 def _inflation(sides: Sequence[FloatArray]) -> float:

@@ -60,6 +60,7 @@ class KyleLambda(FitMetric):
     category = "impact"
     unit = "ticks per unit"
     tolerance = 0.1
+    is_jackknifed = True
     purpose = "difference of the price moves per signed volume, per second, all windows pooled"
     reference = "Kyle (1985); gate: ratio to golden in [0.9, 1.1]"
     requirements = frozenset({Need.QUOTES, Need.TRADES})
