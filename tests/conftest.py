@@ -1,4 +1,4 @@
-"""What all tests share: the real recordings, the depth of property tests, and a guard over the repository."""
+"""What all tests share: recordings, a browser, the depth of property tests, a guard over the repository."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
+_CHROMIUM = Path("/usr/bin/chromium")
 
 # Tests lie in memory where there is room: syncs cost nothing there, and none asks them of a disk (a power cut
 # is played from a film of the calls).
@@ -33,6 +35,19 @@ def recordings() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}; set RLX_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window; a test that asks for it is skipped where there is none."""
+    if not _CHROMIUM.exists():
+        pytest.skip(f"no browser at {_CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(autouse=True)

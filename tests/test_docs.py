@@ -12,7 +12,7 @@ import pytest
 from rlx_datapipe.pipeline.demo import demo
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ("recipes.md", "assess.md")
+PAGES = ("recipes.md", "assess.md", "fidelity.md")
 PROGRAMS = [
     program
     for page in PAGES

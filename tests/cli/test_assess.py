@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.door import rlx, rlx_process
 from tests.pipeline.captures import SPOT, capture
+from tests.report.opened import opens_without_a_word
 
 from rlx_datapipe.simulation.faults import drop_depth, remove_snapshots
 
@@ -89,3 +91,8 @@ def test_a_report_that_cannot_be_written_is_one_sentence(whole: Path, tmp_path: 
     said = rlx("assess", whole, "--report", tmp_path / "file" / "below")
     assert said.status == 2
     assert said.out == ""
+
+
+def test_its_page_opens_in_a_browser(browser: Any, whole: Path, tmp_path: Path) -> None:
+    assert rlx("assess", whole, "--report", tmp_path / "pages").status == 0
+    opens_without_a_word(browser, tmp_path / "pages" / "assessment.html")

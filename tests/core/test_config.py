@@ -16,7 +16,7 @@ NO_MATTER = {
     *("batch_rows", "threads", "queue_batches", "queue_low_percent", "throttle_ms", "flush_ms"),
     *("memory_mb", "memory_percent", "memory_max_mb", "queue_messages", "patience_ms", "stall_ms"),
     *ALARMS,
-    *("tries_max", "skips_max", "restart_ms", "probe_ms", "drain_ms"),
+    *("tries_max", "skips_max", "restart_ms", "probe_ms", "drain_ms", "report_s"),
 }
 
 

@@ -187,7 +187,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_a_dataset_is_read_as_its_reading_api_tells_it(dataset: Dataset) -> None:
     chain = dataset.manifest.chains[0]
     symbol = chain.instrument.symbol
-    whole, _ = read_whole(dataset, chain)
+    whole, _ = read_whole(dataset.path, chain.instrument)
     events = dataset.table("events", symbol=symbol).collect()
     assert whole.events.shape[1] == len(events)
     scale = 10**chain.instrument.price_decimals
@@ -221,6 +221,6 @@ def test_a_dataset_against_itself_is_perfect_in_every_metric_that_has_a_number(d
 
 
 def test_a_chain_without_events_is_refused(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlx_datapipe.fidelity.reading.chain_batches", lambda *_: iter(()))
+    monkeypatch.setattr("rlx_datapipe.fidelity.reading.chain_files", lambda *_: [])
     with pytest.raises(OptionError, match="no events"):
-        read_whole(dataset, dataset.manifest.chains[0])
+        read_whole(dataset.path, dataset.manifest.chains[0].instrument)

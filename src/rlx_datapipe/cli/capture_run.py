@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,9 @@ from typing import Any
 import click
 
 from rlx_datapipe.cli.capture_key import keys_from
+from rlx_datapipe.cli.span import Span
 from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
-
-_UNITS_S = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)?", re.ASCII)
-
-
-class _Span(click.ParamType[float]):
-    """A stretch of time: ``90``, ``90s``, ``15m``, ``8h``, ``30d``."""
-
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        if isinstance(value, float):
-            return value
-        match = _SPAN.fullmatch(str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is no time such as 90s, 15m or 8h", param, ctx)
-        return float(match[1]) * _UNITS_S[match[2] or ""]
 
 
 @click.command()
@@ -49,11 +31,11 @@ class _Span(click.ParamType[float]):
     show_default=True,
     help="What is recorded of each symbol.",
 )
-@click.option("--duration", type=_Span(), help="Stop after this time, such as 15m; by default never.")
+@click.option("--duration", type=Span(), help="Stop after this time, such as 15m; by default never.")
 @click.option(
-    "--snapshot-every", type=_Span(), help="Pace of order-book snapshots; 0 for none but those needed."
+    "--snapshot-every", type=Span(), help="Pace of order-book snapshots; 0 for none but those needed."
 )
-@click.option("--rotate-every", type=_Span(), help="Seal a segment at this age; 5m by default, or 64 MB.")
+@click.option("--rotate-every", type=Span(), help="Seal a segment at this age; 5m by default, or 64 MB.")
 @click.option("--ws-url", help="Scheme and host in place of the venue's, such as ws://127.0.0.1:9443.")
 @click.option("--rest-url", help="The same for REST, such as http://127.0.0.1:9443.")
 @click.option("--ntp-server", help="Who is asked for the time; '' for nobody.")

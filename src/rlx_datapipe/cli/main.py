@@ -21,12 +21,13 @@ _HOMES = {
     "inspect": "what a dataset or a recording holds",
     "book": "the exact book at any moment",
     "validate": "is the dataset correct? rules give findings",
+    "fidelity": "is the dataset like the market? metrics against golden, with verdicts",
     "replay": "a recording as an exchange: Binance's protocol on a port of this machine",
     "export": "a dataset in the layout of a vendor",
     "bench": "the measured claims: target and figure side by side",
     "selftest": "crash proofs: killed and without power anywhere, nothing is lost",
 }
-_WITH_GUESTS = {"bench"}
+_WITH_GUESTS = {"bench", "fidelity"}
 """Commands that run what others wrote, which may need pandas and scipy."""
 
 

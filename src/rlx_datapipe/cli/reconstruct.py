@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rlx_datapipe.cli.terminal import (
     settings_from,
     tell_of_compilation,
 )
-from rlx_datapipe.core.errors import OutputError
+from rlx_datapipe.core.errors import EXIT_DONE, EXIT_INCONCLUSIVE, EXIT_VERDICT_FAILED, OutputError
 
 _FORMAT = "Layout of the sources: auto tells it by content, any other word says which it has to be."
 
@@ -52,6 +53,11 @@ _FORMAT = "Layout of the sources: auto tells it by content, any other word says 
 @click.option("--books-levels", type=int, help="Depth of the books table.")
 @click.option("--resume", is_flag=True, help="Go on with a dataset that an earlier run left unfinished.")
 @click.option("--follow", is_flag=True, help="Take in a capture as it is written, until it ends.")
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path),
+    help="Compare the new data with this dataset or capture; with --follow each batch.",
+)
 @key_option
 @click.option("--uncertified", is_flag=True, help="Read what is ready in a staging folder uncertified.")
 @click.option("--profile", is_flag=True, help="Show where the time went; --json has it always.")
@@ -70,6 +76,7 @@ def reconstruct(
     follow: bool,
     key_file: Path | None,
     uncertified: bool,
+    golden: Path | None,
     workers: int,
     profile: bool,
     config: Path | None,
@@ -102,6 +109,7 @@ def reconstruct(
             follow=follow,
             key_file=key_file,
             uncertified=uncertified,
+            golden=golden,
             workers=workers,
             on_progress=on_progress,
             on_notice=say,
@@ -112,3 +120,13 @@ def reconstruct(
         show_reconstruction(result, sources, out)
         if profile:
             show_stages(result)
+    if golden is not None:
+        sys.exit(fidelity_status(result["fidelity"]))
+
+
+def fidelity_status(told: list[dict[str, Any]]) -> int:
+    """Exit status as that of `rlx fidelity`, by the reports of the whole: the last ones."""
+    last = [one.get("verdict", "") for one in told if one["name"] == told[-1]["name"]]
+    if "FAIL" in last:
+        return EXIT_VERDICT_FAILED
+    return EXIT_DONE if set(last) == {"PASS"} else EXIT_INCONCLUSIVE

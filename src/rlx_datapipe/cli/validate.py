@@ -8,26 +8,13 @@ from pathlib import Path
 
 import click
 
+from rlx_datapipe.cli.golden import GoldenCommand
 from rlx_datapipe.cli.progress import progress_bar
 from rlx_datapipe.cli.terminal import give, guarded, json_option, key_option, say
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
 
 
-class _Golden(click.Command):
-    """Lets `--golden` take several files in a row, as shells expand them."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        taking = False
-        for arg in args:
-            if taking and not arg.startswith("-") and spread[-1] != "--golden":
-                spread.append("--golden")
-            taking = arg == "--golden" or (taking and not arg.startswith("-"))
-            spread.append(arg)
-        return super().parse_args(ctx, spread)
-
-
-@click.command(cls=_Golden)
+@click.command(cls=GoldenCommand)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--golden", multiple=True, metavar="CAPTURE...", help="Captures to compare with; put DATASET before it."

@@ -44,6 +44,7 @@ _NO_MATTER = (
     "alarm_drift_ms",
     "alarm_gap_share",
     "alarm_best_price_error",
+    "report_s",
 )
 
 
@@ -103,6 +104,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_drift_ms, alarm_gap_share, alarm_best_price_error
         Thresholds of the alarms: how far the clocks may move against each other, the share of the data that
         may be missing, the relative error of best prices (root mean square). They never change the tables.
+    report_s
+        How long a report against golden (``--golden``) may take before it is given up; never changes the
+        tables.
     strategy
         How a source becomes events with a book: by its deltas, by its snapshots, or merged as it is; ``auto``
         leaves it to what each source holds.
@@ -137,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     alarm_drift_ms: Milliseconds = 1_000
     alarm_gap_share: Share = 0.001
     alarm_best_price_error: Share = 0.001
+    report_s: Seconds = 3_600
     strategy: Strategy = "auto"
 
     def digest(self) -> str:

@@ -8,6 +8,8 @@ EXIT_DONE = 0
 EXIT_VERDICT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 3
+EXIT_INCONCLUSIVE = 4
+"""Neither proven nor refuted: no success, so that nothing is built on it, and no failure of the data."""
 
 
 class DatapipeError(Exception):

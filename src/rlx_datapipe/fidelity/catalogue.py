@@ -50,6 +50,11 @@ def require_statistics() -> None:
         import array_api_compat  # noqa: F401
         import scipy  # noqa: F401
     except ModuleNotFoundError as error:
-        raise OptionError(
-            "fidelity needs the extra 'fidelity'", remedy="Run: pip install 'rlx-datapipe[fidelity]'"
-        ) from error
+        raise missing_extra() from error
+
+
+def missing_extra() -> OptionError:
+    """The error for statistics that are not installed."""
+    return OptionError(
+        "fidelity needs the extra 'fidelity'", remedy="Run: pip install 'rlx-datapipe[fidelity]'"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import msgspec
 import numpy as np
 
 from rlx_datapipe.core.errors import OptionError
@@ -113,12 +114,14 @@ def judge(
         for row, (name, case) in enumerate(cases.items())
     }
     plain = np.array([p_value(row) for row in permuted])
-    return Judgement(
-        verdicts={name: decide(one, rule) for name, one in evidence.items()},
-        evidence=evidence,
-        p_plain=dict(zip(cases, plain.tolist(), strict=True)),
-        p_discovery=dict(zip(cases, false_discovery(plain).tolist(), strict=True)),
-    )
+    p_plain = dict(zip(cases, plain.tolist(), strict=True))
+    p_discovery = dict(zip(cases, false_discovery(plain).tolist(), strict=True))
+    verdicts = {}
+    for name, one in evidence.items():
+        verdict = decide(one, rule)
+        beside = {"p": p_plain[name], "p_discovery": p_discovery[name]}
+        verdicts[name] = msgspec.structs.replace(verdict, numbers=verdict.numbers | beside)
+    return Judgement(verdicts, evidence, p_plain, p_discovery)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.blocks import Blocks
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
+from rlx_datapipe.fidelity.plot_data import HeatMap
 
 State = dict[str, npt.NDArray[Any]]
 
@@ -69,6 +70,8 @@ class MetricResult:
         More numbers, by name: other distances, the values of both sides.
     blocks
         What it says window by window, from which its verdict is resampled; None where there is no such thing.
+    heat_map
+        A table to draw beside the number, say a difference of correlations.
     """
 
     name: str
@@ -77,9 +80,10 @@ class MetricResult:
     reason: str = ""
     measures: Mapping[str, Any] = field(default_factory=dict)
     blocks: Blocks | None = None
+    heat_map: HeatMap | None = None
 
     def told(self) -> dict[str, Any]:
-        """All but the blocks, ready for JSON."""
+        """All but the blocks and what is drawn, ready for JSON."""
         told = {"name": self.name, "unit": self.unit, "value": self.value, "reason": self.reason}
         return told | {"measures": dict(self.measures)}
 
@@ -105,8 +109,8 @@ class MetricPlugin(ABC):
         Whether the least or the greatest value is the best.
     bounds
         Least and greatest value; the best one is the bound that the goal points to.
-    purpose, reference
-        What it measures, in a sentence, and where its definition stands.
+    purpose, formula, reference
+        What it measures, in a sentence, how it is computed, and where its definition stands.
     requirements
         What of the market it looks at: without it on a side there is a statement, no number.
     dependencies
@@ -129,6 +133,7 @@ class MetricPlugin(ABC):
     goal: ClassVar[Goal] = Goal.MINIMISE
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     purpose: ClassVar[str]
+    formula: ClassVar[str] = ""
     reference: ClassVar[str]
     requirements: ClassVar[frozenset[Need]] = frozenset()
     dependencies: ClassVar[tuple[str, ...]] = ()
@@ -178,11 +183,13 @@ class MetricPlugin(ABC):
         """The largest margin that a verdict on this result may rest on, in the unit of the value."""
         return self.tolerable
 
-    def says(self, value: float, *, blocks: Blocks | None = None, **measures: Any) -> MetricResult:
+    def says(
+        self, value: float, *, blocks: Blocks | None = None, heat_map: HeatMap | None = None, **measures: Any
+    ) -> MetricResult:
         """A result with a number; one that is not finite is none, and told as that."""
         if not np.isfinite(value):
             return self.lacks("too little data: the number is not defined on one of the sides", **measures)
-        return MetricResult(self.name, self.unit, float(value), "", measures, blocks)
+        return MetricResult(self.name, self.unit, float(value), "", measures, blocks, heat_map)
 
     def lacks(self, reason: str, **measures: Any) -> MetricResult:
         """A result without a number, and why."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -11,16 +13,19 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import FIELDS, NONE, Field, Flag, Int64Array, Kind, empty_events
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.market import MarketSide, Window, cut_windows, stamp_resolution
-from rlx_datapipe.store.chain_rows import chain_batches
+from rlx_datapipe.store.chain_rows import chain_files, rows_of
 from rlx_datapipe.store.columns import from_decimals
 from rlx_datapipe.store.dataset import Dataset
-from rlx_datapipe.store.manifest import ChainManifest
+from rlx_datapipe.store.tables import DataFile, read_file
 
 BEST = ("best_bid_price", "best_bid_quantity", "best_ask_price", "best_ask_quantity")
 LADDER = ("bid_prices", "bid_quantities", "ask_prices", "ask_quantities")
 DEPTH = 20
 MASKED = ("gap", "reset")
 """Kinds of quality records whose stretch is masked from all statistics."""
+
+STAMPS_MAX = 2_000_000
+"""Stamps of which their step is found; of more, every k-th."""
 
 _NAMES = {
     Field.ORIGIN_TIME: "origin_time",
@@ -50,41 +55,92 @@ def read_side(
         Length of a window.
     """
     chain = dataset.manifest.chain(symbol)
-    whole, gaps = read_whole(dataset, chain)
+    whole, gaps = read_whole(dataset.path, chain.instrument)
     return MarketSide(name, chain.instrument, cut_windows(whole, window_ns, gaps))
 
 
-def read_whole(dataset: Dataset, chain: ChainManifest) -> tuple[Window, Int64Array]:
+def read_whole(
+    dataset: Path,
+    instrument: Instrument,
+    *,
+    scale: Instrument | None = None,
+    folder: Path | None = None,
+    since_ns: int = 0,
+) -> tuple[Window, Int64Array]:
     """All events and sampled books of a chain as one stretch; and its gaps, int64 (g, 2), ns.
 
-    The stretch ends one nanosecond after its last event.
+    The stretch ends one nanosecond after its last event. Epochs that are committed count, also of a
+    chain that is not finished.
+
+    Parameters
+    ----------
+    dataset
+        Folder of the dataset.
+    instrument
+        The chain.
+    scale
+        Its scales in the window, at least as fine as those of the chain, which are taken if None.
+    folder
+        Where the arrays lie, as files that are mapped into memory, so that memory does not grow with them; in
+        memory if None. It must stand as long as the window is used.
+    since_ns
+        Files that end before it are passed over.
 
     Raises
     ------
     OptionError
         When the chain has no events.
     """
-    tables = list(chain_batches(dataset.path, "events", chain))
-    parts = [_events(table, chain.instrument) for table in tables]
-    if not parts or not sum(part[0].shape[1] for part in parts):
-        raise OptionError("no events to compare", file=dataset.path, symbol=chain.instrument.symbol)
-    events, best = (np.concatenate([part[k] for part in parts], axis=1) for k in range(2))
+    own = scale or instrument
+    arrays = _Arrays(folder)
+    files = _later(chain_files(dataset, "events", instrument), since_ns)
+    count = sum(rows_of(file) for file in files)
+    if not count:
+        raise OptionError("no events to compare", file=dataset, symbol=instrument.symbol)
+    events, best = arrays.new("events", (FIELDS, count)), arrays.new("best", (4, count))
+    at = 0
+    for file in files:
+        part, quotes = _events(read_file("events", file.path), own)
+        events[:, at : at + part.shape[1]], best[:, at : at + part.shape[1]] = part, quotes
+        at += part.shape[1]
+    origin = events[Field.ORIGIN_TIME]
     # An event that came late keeps its own time; for windows and steps the order of events is what counts.
-    events[Field.ORDER_TIME] = np.maximum.accumulate(events[Field.ORIGIN_TIME])
-    times, samples = _books(dataset, chain)
+    np.maximum.accumulate(origin, out=events[Field.ORDER_TIME])
     is_trade = events[Field.KIND] == Kind.TRADE
+    times, samples = _books(dataset, instrument, own, arrays, since_ns)
     whole = Window(
-        instrument=chain.instrument,
+        instrument=own,
         start_ns=int(events[Field.ORDER_TIME, 0]),
         end_ns=int(events[Field.ORDER_TIME, -1]) + 1,
         events=events,
         best=best,
-        sample_times=np.maximum.accumulate(times),
+        sample_times=times,
         samples=samples,
-        resolution_ns=stamp_resolution(events[Field.ORIGIN_TIME]),
+        resolution_ns=stamp_resolution(origin[:: -(-count // STAMPS_MAX)]),
         is_aggregated=bool((events[Field.FLAGS, is_trade] & Flag.AGGREGATE != 0).any()),
     )
-    return whole, _gaps(dataset, chain)
+    return whole, _gaps(dataset, instrument)
+
+
+class _Arrays:
+    """Makes int64 arrays: in memory, or as files of a folder."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def new(self, name: str, shape: tuple[int, ...]) -> Int64Array:
+        """An array of zeros; a file has no room for none."""
+        if self._folder is None or not np.prod(shape):
+            return np.zeros(shape, dtype=np.int64)
+        return np.asarray(np.memmap(self._folder / name, dtype=np.int64, mode="w+", shape=shape))
+
+
+def _later(files: list[DataFile], since_ns: int) -> list[DataFile]:
+    """Files in order without those behind which another one begins before that time."""
+    ends = [*(file.first_time for file in files[1:]), None]
+    return [file for file, end in zip(files, ends, strict=False) if end is None or end >= since_ns]
 
 
 def _events(table: pa.Table, instrument: Instrument) -> tuple[Int64Array, Int64Array]:
@@ -103,15 +159,23 @@ def _events(table: pa.Table, instrument: Instrument) -> tuple[Int64Array, Int64A
     return events, np.stack(best)
 
 
-def _books(dataset: Dataset, chain: ChainManifest) -> tuple[Int64Array, Int64Array]:
-    """Times, int64 (k,), and tops, int64 (k, 4, DEPTH), of the sampled books."""
-    times, tops = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 4, DEPTH), dtype=np.int64)]
-    scales = (chain.instrument.price_decimals, chain.instrument.quantity_decimals) * 2
-    for table in chain_batches(dataset.path, "books", chain, ["origin_time", *LADDER]):
-        times.append(_integers(table["origin_time"]))
-        sides = [_levels(table[name], scale) for name, scale in zip(LADDER, scales, strict=True)]
-        tops.append(np.stack(sides, axis=1))
-    return np.concatenate(times), np.concatenate(tops)
+def _books(
+    dataset: Path, instrument: Instrument, scale: Instrument, arrays: _Arrays, since_ns: int
+) -> tuple[Int64Array, Int64Array]:
+    """Times, int64 (k,), rising, and tops, int64 (k, 4, DEPTH), of the sampled books."""
+    files = _later(chain_files(dataset, "books", instrument), since_ns)
+    count = sum(rows_of(file) for file in files)
+    times, tops = arrays.new("times", (count,)), arrays.new("tops", (count, 4, DEPTH))
+    scales = (scale.price_decimals, scale.quantity_decimals) * 2
+    at = 0
+    for file in files:
+        table = read_file("books", file.path, ["origin_time", *LADDER])
+        times[at : at + table.num_rows] = _integers(table["origin_time"])
+        for side, (name, decimals) in enumerate(zip(LADDER, scales, strict=True)):
+            tops[at : at + table.num_rows, side] = _levels(table[name], decimals)
+        at += table.num_rows
+    np.maximum.accumulate(times, out=times)
+    return times, tops
 
 
 def _levels(column: pa.ChunkedArray, decimals: int) -> Int64Array:
@@ -127,10 +191,11 @@ def _levels(column: pa.ChunkedArray, decimals: int) -> Int64Array:
     return np.concatenate(rows)
 
 
-def _gaps(dataset: Dataset, chain: ChainManifest) -> Int64Array:
+def _gaps(dataset: Path, instrument: Instrument) -> Int64Array:
     """Stretches that quality records declare broken, int64 (g, 2)."""
     found = [np.zeros((0, 2), dtype=np.int64)]
-    for table in chain_batches(dataset.path, "quality", chain, ["kind", "from_time", "to_time"]):
+    for file in chain_files(dataset, "quality", instrument):
+        table = read_file("quality", file.path, ["kind", "from_time", "to_time"])
         broken = table.filter(pc.is_in(table["kind"], value_set=pa.array(MASKED)))
         spans = np.stack([_integers(broken[name]) for name in ("from_time", "to_time")], axis=1)
         found.append(spans[(spans != NONE).all(axis=1)])

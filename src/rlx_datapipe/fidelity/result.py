@@ -69,10 +69,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """How alike, 0 to 1, weighted by tier and criticality; beside the verdict, never instead of it.
 
-    None where nothing could be scored; the keys of ``by_tier`` are "1" to "3".
+    None where nothing could be scored; the keys of ``by_tier`` are "1" to "3". ``decided`` is the share of
+    the weight that was decided at all, 0 to 1: what is INCONCLUSIVE does not count in the others.
     """
 
     overall: float | None
+    decided: float | None = None
     by_category: dict[str, float | None] = {}
     by_tier: dict[str, float | None] = {}
 
@@ -128,20 +130,25 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    name, category, tier, unit
-        As the metric declares them.
+    name, category, tier, unit, severity
+        As the metric declares them; a gate holds the verdict on the whole up, a note does not enter it.
     verdict, reason
         What comes of it and why, a sentence with the numbers.
-    value, low, high
-        The distance or difference, in ``unit``, and its interval (`Header.settings`, resampled blocks).
+    value
+        The distance or difference of both sides as a whole, in ``unit``.
+    tested, low, high
+        What the rule looked at, and its interval (`Header.settings`, resampled blocks): the value itself, or
+        the mean difference of paired windows.
     golden, recon
         What each side is by itself: means or estimates, in the natural unit of what is measured.
     floor
         Noise floor: quantile of the distances of golden from golden. None for paired windows and fits.
     margin
         What ``high`` may be at most.
+    scope
+        What the verdict does not speak of, a sentence; empty where there is no such limit.
     ratio
-        ``value`` over ``floor``.
+        ``tested`` over ``floor``.
     p
         See `PValues`.
     score, weight
@@ -165,7 +172,9 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Standing
     reason: str
     purpose: str
+    severity: str = "warn"
     value: float | None = None
+    tested: float | None = None
     low: float | None = None
     high: float | None = None
     golden: float | None = None
@@ -176,6 +185,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     p: PValues = PValues()
     score: float | None = None
     weight: float = 1.0
+    scope: str = ""
     meaning: str = ""
     remedy: str = ""
     requirements: list[str] = []

@@ -24,19 +24,30 @@ def in_one_scale(golden: MarketSide, recon: MarketSide) -> tuple[MarketSide, Mar
     OptionError
         When a number of a side does not fit the finer scale.
     """
-    sides = golden.instrument, recon.instrument
-    prices = max(one.price_decimals for one in sides)
-    quantities = max(one.quantity_decimals for one in sides)
-    tick = golden.instrument.price_step * 10 ** (prices - golden.instrument.price_decimals)
-    return _side(golden, prices, quantities, tick), _side(recon, prices, quantities, tick)
+    first, second = common_scale(golden.instrument, recon.instrument)
+    return _side(golden, first), _side(recon, second)
 
 
-def _side(side: MarketSide, prices: int, quantities: int, tick: int) -> MarketSide:
+def common_scale(golden: Instrument, recon: Instrument) -> tuple[Instrument, Instrument]:
+    """Both instruments with the finer decimals of the two, and golden's tick."""
+    prices = max(one.price_decimals for one in (golden, recon))
+    quantities = max(one.quantity_decimals for one in (golden, recon))
+    scales = {
+        "price_decimals": prices,
+        "quantity_decimals": quantities,
+        "price_step": golden.price_step * 10 ** (prices - golden.price_decimals),
+    }
+    return msgspec.structs.replace(golden, **scales), msgspec.structs.replace(recon, **scales)
+
+
+def _side(side: MarketSide, new: Instrument) -> MarketSide:
     old = side.instrument
-    new = msgspec.structs.replace(old, price_decimals=prices, quantity_decimals=quantities, price_step=tick)
     if new == old:
         return side
-    factors = 10 ** (prices - old.price_decimals), 10 ** (quantities - old.quantity_decimals)
+    factors = (
+        10 ** (new.price_decimals - old.price_decimals),
+        10 ** (new.quantity_decimals - old.quantity_decimals),
+    )
     windows = tuple(_window(window, new, factors) for window in side.windows)
     return replace(side, instrument=new, windows=windows)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlx_datapipe.core.config import Settings, differing
 from rlx_datapipe.core.errors import DatasetError, OptionError
@@ -33,6 +34,9 @@ from rlx_datapipe.store.repair import repair_logs
 from rlx_datapipe.store.tables import create_tables, digest_name
 from rlx_datapipe.store.verify import chain_name
 
+if TYPE_CHECKING:
+    from rlx_datapipe.pipeline.fidelity_watch import GoldenWatch
+
 
 def reconstruct(
     sources: str | Path | Iterable[str | Path],
@@ -47,6 +51,7 @@ def reconstruct(
     follow: bool = False,
     key_file: Path | None = None,
     uncertified: bool = False,
+    golden: str | Path | None = None,
     workers: int = 0,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
@@ -71,39 +76,52 @@ def reconstruct(
         it is sealed, until the capture ends. `resume` goes on after a stop, with or without this.
     uncertified
         Read what is ready in a staging folder without a certificate; the dataset says so.
+    golden
+        A dataset or capture to compare the new data with, with `follow` each batch; see `fidelity_watch`.
     workers
         Chains written at a time, each by a process of its own that is watched and restarted; 0 writes one
         after the other in this process. Several that are followed have a process each in any case.
-    on_progress
-        Called after each batch.
-    on_notice
-        Called with a sentence that a user should see at once.
+    on_progress, on_notice
+        Called after each batch, and with a sentence that a user should see at once.
 
     Returns
     -------
     A dictionary for JSON: ``events`` by type, ``gaps``, ``drift``, ``crossed``, ``quarantined``, ``findings``
     (alarms: drift and gaps beyond their thresholds; files that break off), ``events_per_second``,
     ``peak_memory_bytes``, ``digest`` (BLAKE3 over the logical rows in order), and the same per chain in
-    ``chains``, see `run_summary`; ``repaired``, if a power cut left anything that had to be taken out.
+    ``chains``, see `run_summary`; ``repaired``, if a power cut left anything; ``fidelity`` with `golden`.
 
     Raises
     ------
-    SourceError, OptionError, OutputError, DatasetError
-        With one sentence that says what to do.
-    StoppedError
-        When the system refuses to write in the middle; `resume` goes on once it doesn't.
+    SourceError, OptionError, OutputError, DatasetError, StoppedError
+        With one sentence that says what to do; the last when the system refuses to write in the middle.
     """
-    settings, folder = settings or Settings(), Path(out)
+    settings, folder, started = settings or Settings(), Path(out), time.perf_counter()
     _require_workable(workers, folder, settings, resume=resume)
-    started = time.perf_counter()
     how = {"format": format, "exchange": exchange, "symbols": symbols, "decimals": decimals}
+    watch = _watch(golden, folder, settings, key_file, on_notice)
     found = _find(sources, folder, settings, on_notice, follow=follow, key_file=key_file, **how)
-    if follow and len(found) > 1:
-        workers = max(workers, len(found))
-    planned = [chain_name(source.instrument) for source in found]
     vouchers = vouchers_of((file for one in found for file in one.files), uncertified=uncertified)
-    start_dataset(folder, WRITER, settings, planned, resume=resume, **vouchers)
-    return _fill(found, folder, settings, workers, on_progress, on_notice, started)
+    instruments = [source.instrument for source in found]
+    start_dataset(folder, WRITER, settings, [*map(chain_name, instruments)], resume=resume, **vouchers)
+    with watch.over(instruments, on_progress, is_live=follow) if watch else nullcontext(on_progress) as look:
+        told = _fill(found, folder, settings, workers, look, on_notice, started)
+        return {**told, "fidelity": watch.finish()} if watch else told
+
+
+def _watch(
+    golden: str | Path | None,
+    folder: Path,
+    settings: Settings,
+    key_file: Path | None,
+    on_notice: Callable[[str], None],
+) -> GoldenWatch | None:
+    if golden is None:
+        return None
+    # Here, so that a run without golden does not wait for it.
+    from rlx_datapipe.pipeline.fidelity_watch import GoldenWatch
+
+    return GoldenWatch(Path(golden), folder, settings, key_file, on_notice)
 
 
 def _require_workable(workers: int, folder: Path, settings: Settings, *, resume: bool) -> None:
@@ -210,6 +228,8 @@ def _write(
     on_notice: Callable[[str], None],
 ) -> list[tuple[Summary, Digests]]:
     """Write all chains, in this process or by others; what each came to."""
+    if len(sources) > 1 and any(source.is_followed for source in sources):
+        workers = max(workers, len(sources))
     if not workers:
         return [write_chain(source, folder, settings, watcher) for source in sources]
     done = ProcessManager(sources, folder, settings, workers, watcher.on_progress, on_notice).run()

@@ -75,7 +75,7 @@ def event_before(dataset: Dataset, chain: ChainManifest, time_ns: int) -> int:
             found=time_text(time_ns),
             expected=f"{time_text(end)} or earlier",
         )
-    for file in reversed(chain_files(dataset.path, "events", chain)):
+    for file in reversed(chain_files(dataset.path, "events", chain.instrument)):
         if file.first_time is None or file.first_time <= time_ns:
             rows = read_file("events", file.path, ["event_id", "origin_time"])
             at = np.flatnonzero(rows["origin_time"].to_numpy() <= time_ns)
@@ -122,7 +122,7 @@ def rebuild(dataset: Dataset, chain: ChainManifest, event_id: int) -> RebuiltBoo
         bids=int(np.count_nonzero(ladder[0] >= low)),
         asks=int(np.count_nonzero(ladder[2] <= high)) if high != NONE else len(ladder[2]),
     )
-    for file in _covering(chain_files(dataset.path, "events", chain), start + 1, event_id):
+    for file in _covering(chain_files(dataset.path, "events", chain.instrument), start + 1, event_id):
         rows = read_file("events", file.path, _DELTA_COLUMNS)
         if chain.strategy == "snapshot" and (by := _last_stated(rows, start, event_id)) is not None:
             _apply(engine, rows, start, by, instrument)
@@ -161,7 +161,7 @@ def _covering(files: list[DataFile], first: int, last: int) -> list[DataFile]:
 def _event(dataset: Dataset, chain: ChainManifest, event_id: int) -> tuple[int, int]:
     """Flags and origin time of an event."""
     last = chain.summary["events"] - 1
-    files = chain_files(dataset.path, "events", chain) if 0 <= event_id <= last else []
+    files = chain_files(dataset.path, "events", chain.instrument) if 0 <= event_id <= last else []
     for file in _covering(files, event_id, event_id):
         rows = read_file("events", file.path, ["event_id", "origin_time", "flags"])
         found = rows.filter(pc.equal(rows["event_id"], event_id))
@@ -176,7 +176,7 @@ def _keyframe(dataset: Dataset, chain: ChainManifest, event_id: int) -> pa.Table
     """The last full book at or before an event, a table of one row."""
     files = [
         file
-        for file in chain_files(dataset.path, "keyframes", chain)
+        for file in chain_files(dataset.path, "keyframes", chain.instrument)
         if file.first_event is None or file.first_event <= event_id
     ]
     for file in reversed(files):

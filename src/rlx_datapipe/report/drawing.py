@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from rlx_datapipe.report.palette import variables
+from rlx_datapipe.report.palette import LIGHT, variables
 
 WIDTH, HEIGHT = 460, 240
 WIDE = 980
@@ -37,8 +39,8 @@ class Canvas:
         What the plot shows, for those who don't see it.
     width, height
         In units of the drawing, about pixels.
-    left
-        Room left of the drawing area, for labels.
+    left, right, bottom, top
+        Room around the drawing area, for labels.
     """
 
     label: str
@@ -46,22 +48,24 @@ class Canvas:
     height: int = HEIGHT
     left: int = _LEFT
     bottom: int = _BOTTOM
+    right: int = _RIGHT
+    top: int = _TOP
     _marks: list[str] = field(default_factory=list)
 
     def x(self, share: float) -> float:
         """Where a share of the width lies."""
-        return self.left + share * (self.width - self.left - _RIGHT)
+        return self.left + share * (self.width - self.left - self.right)
 
     def y(self, share: float) -> float:
         """Where a share of the height lies; 0 is the bottom."""
-        return self.height - self.bottom - share * (self.height - self.bottom - _TOP)
+        return self.height - self.bottom - share * (self.height - self.bottom - self.top)
 
     def bar(
         self, at: tuple[float, float], up: tuple[float, float], colour: str, told: str, dim: float = 1.0
     ) -> None:
         """A rectangle between shares of the width and of the height; ``told`` is shown over it."""
         (left, right), (low, high) = map(self.x, at), map(self.y, up)
-        faint = "" if dim >= 1 else f' fill-opacity="{_n(dim)}"'
+        faint = "" if dim >= 1 else f' fill-opacity="{_n(dim, 2)}"'
         self._marks.append(
             f'<rect class="f-{colour}" x="{_n(left)}" y="{_n(high)}" width="{_n(max(right - left, 0.4))}" '
             f'height="{_n(max(low - high, 0))}"{faint}>{_title(told)}</rect>'
@@ -80,13 +84,37 @@ class Canvas:
     def area(self, points: Sequence[tuple[float, float]], colour: str, dim: float = 0.18) -> None:
         """A filled shape through points."""
         path = "L".join(f"{_n(self.x(x))} {_n(self.y(y))}" for x, y in points)
-        self._marks.append(f'<path class="f-{colour}" d="M{path}Z" fill-opacity="{_n(dim)}"/>')
+        self._marks.append(f'<path class="f-{colour}" d="M{path}Z" fill-opacity="{_n(dim, 2)}"/>')
 
     def dot(self, x: float, y: float, colour: str, told: str, radius: float = 2.4) -> None:
         """A point."""
         self._marks.append(
             f'<circle class="f-{colour}" cx="{_n(self.x(x))}" cy="{_n(self.y(y))}" r="{_n(radius)}">'
             f"{_title(told)}</circle>"
+        )
+
+    def dots(self, points: Sequence[tuple[float, float]], colour: str, thick: float = 5.0) -> None:
+        """Many points as one mark."""
+        path = "".join(f"M{_n(self.x(x))} {_n(self.y(y))}h0" for x, y in points)
+        self._marks.append(
+            f'<path class="s-{colour}" d="{path}" stroke-width="{_n(thick)}" stroke-linecap="round"/>'
+        )
+
+    def picture(self, png: bytes) -> None:
+        """A picture over the whole drawing area, its cells with sharp edges."""
+        place = (self.x(0), self.y(1), self.x(1) - self.x(0), self.y(0) - self.y(1))
+        x, y, width, height = map(_n, place)
+        self._marks.append(
+            f'<image x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none" '
+            f'style="image-rendering:pixelated" href="data:image/png;base64,{b64encode(png).decode()}"/>'
+        )
+
+    def patch(self, x: float, wide: float, colour: str, dim: float) -> None:
+        """A small patch of a key above the drawing area."""
+        place = (self.x(x), self.x(x + wide) - self.x(x))
+        at, width = map(_n, place)
+        self._marks.append(
+            f'<rect x="{at}" y="6" width="{width}" height="11" fill="{colour}" fill-opacity="{_n(dim, 2)}"/>'
         )
 
     def rule(self, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -141,11 +169,18 @@ def alone(svg: str) -> str:
     return f"{head}><style>{variables()}{STYLE}</style>{card}{rest}\n"
 
 
+def printed(svg: str) -> str:
+    """A plot for paper: the colours for light, written out for readers of SVG that know no variables."""
+    head, rest = svg.split(">", 1)
+    style = re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], STYLE)
+    return f"{head}><style>{style}</style>{rest}"
+
+
 def _title(told: str) -> str:
     return f"<title>{escape(told)}</title>" if told else ""
 
 
-def _n(value: float) -> str:
+def _n(value: float, digits: int = 1) -> str:
     """A number in few digits, the same everywhere."""
-    text = f"{value:.1f}"
-    return text.removesuffix(".0").replace("-0", "0") if text in ("-0.0", "0.0") else text.removesuffix(".0")
+    text = f"{value:.{digits}f}"
+    return "0" if not text.strip("-0.") else text.removesuffix(".0")

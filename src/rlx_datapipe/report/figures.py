@@ -22,8 +22,10 @@ def count(value: float | None) -> str:
     return _DASH if value is None else f"{round(value):,}"
 
 
-def short(value: float) -> str:
-    """A number in a few characters: 1.5k, 20M, 0.03."""
+def short(value: float | None) -> str:
+    """A number in a few characters: 1.5k, 20M, 0.03; a dash for None."""
+    if value is None:
+        return _DASH
     for letter, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
@@ -39,6 +41,13 @@ def share(value: float | None) -> str:
     if 0.9999 < value < 1:
         return "> 99.99 %"
     return f"{100 * value:.3g} %" if value < 0.1 else f"{100 * value:.1f} %".replace(".0 %", " %")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value: as much of it as means something; a dash for None."""
+    if value is None:
+        return _DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def duration(ns: float | None) -> str:
@@ -81,6 +90,16 @@ def even_ticks(low: float, high: float, most: int = 5) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [at * step for at in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers above 0 from ``low`` to ``high``, for a logarithmic axis: powers of ten, or finer."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = [10.0**at for at in range(first, last + 1) if low <= 10.0**at <= high]
+    if len(powers) >= 3:
+        return powers[:: math.ceil(len(powers) / most)]
+    finer = [factor * 10.0**at for at in range(first, last + 1) for factor in (1, 2, 5)]
+    return [tick for tick in finer if low <= tick <= high]
 
 
 def time_ticks(low_ns: int, high_ns: int, most: int = 6) -> list[tuple[int, str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from html import escape
 from typing import Any, Literal, TypeAlias
 
 from rlx_datapipe.core.errors import OptionError
@@ -13,6 +14,8 @@ from rlx_datapipe.report.palette import variables
 
 State = Literal["good", "warn", "bad", "note", ""]
 """What a colour says; it never says it alone: a mark or a word stands beside it."""
+_MARKUP = 60
+"""Bytes of HTML around a text."""
 MARKS: dict[str, str] = {"good": "✓", "warn": "!", "bad": "✗", "note": "·", "": ""}
 
 
@@ -73,11 +76,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing that was found, and how heavy it is."""
+    """One thing that was found, and how heavy it is; ``lists`` are points on it, each with a heading."""
 
     state: State
     title: str
     text: str
+    lists: Sequence[tuple[str, Sequence[str]]] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,68 @@ class Remarks:
     remarks: Sequence[Remark]
 
 
-Block: TypeAlias = Tiles | Words | Table | Figures | Remarks
+@dataclass(frozen=True)
+class Facts:
+    """Small figures with their names, as many beside each other as there is room for."""
+
+    facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How many of each state, as one strip: count, name, state."""
+
+    parts: Sequence[tuple[int, str, State]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing in a list of many: its state in a word, its name, a small drawing, and figures.
+
+    ``note`` stands under the name, ``anchor`` is where more is told of it, on this page or as an address.
+    """
+
+    state: State
+    word: str
+    name: str
+    svg: str = ""
+    cells: Sequence[str] = ()
+    note: str = ""
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Many things, each with a drawing in one scale; ``head`` names the drawing and the cells."""
+
+    head: Sequence[str]
+    lines: Sequence[Line]
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What becomes of each name in each column: a state and a word in each cell."""
+
+    head: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[State, str]]]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A card that opens when it is asked for: a word on its state or none, a title, a note, and blocks."""
+
+    state: State
+    word: str
+    title: str
+    blocks: Sequence[Block]
+    note: str = ""
+    anchor: str = ""
+    is_open: bool = False
+
+
+Block: TypeAlias = "Tiles | Words | Table | Figures | Remarks | Facts | Parts | Lines | Matrix | Fold"
 
 
 @dataclass(frozen=True)
@@ -104,7 +169,7 @@ class Section:
 class Page:
     """A whole page: title, the answer in one sentence with its state, and sections.
 
-    ``kicker`` is a word over the title, ``foot`` what stands at the end.
+    ``kicker`` is a word over the title, ``word`` one before the answer, ``foot`` what stands at the end.
     """
 
     title: str
@@ -113,6 +178,7 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
     kicker: str = ""
     foot: str = ""
+    word: str = ""
 
 
 def to_html(page: Page) -> str:
@@ -124,9 +190,18 @@ def to_html(page: Page) -> str:
         When Jinja2 is not installed.
     """
     template: Any = _environment().get_template("page.html.j2")
-    style = variables() + STYLE + _resource("page.css")
+    style = variables() + STYLE + resource("page.css")
     html: str = template.render(page=page, style=style, marks=MARKS, kind=lambda block: type(block).__name__)
     return html
+
+
+def page_bytes(block: Any) -> int:
+    """About how many bytes of a page a block comes to; rather more than less."""
+    if isinstance(block, str):
+        return len(block) if block.startswith("<svg") else len(escape(block).encode()) + _MARKUP
+    if is_dataclass(block) and not isinstance(block, type):
+        return sum(page_bytes(getattr(block, one.name)) for one in fields(block)) + _MARKUP
+    return sum(map(page_bytes, block)) if isinstance(block, list | tuple) else 0
 
 
 def _environment() -> Any:
@@ -139,7 +214,7 @@ def _environment() -> Any:
             remedy="Install it with: pip install 'rlx-datapipe[report]'",
         ) from error
     return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
+        loader=jinja2.FunctionLoader(resource),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -147,5 +222,6 @@ def _environment() -> Any:
     )
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """A template of this package."""
     return importlib.resources.files("rlx_datapipe.report").joinpath("templates", name).read_text("utf-8")

@@ -52,13 +52,18 @@ def over_time(
     *,
     from_zero: bool = True,
     width: int = WIDTH,
+    axis: str = "UTC",
+    band: tuple[float, float] | None = None,
 ) -> str:
-    """Lines over time (ns UTC), each broken where it has no value."""
+    """Lines over time (ns UTC), each broken where it has no value; ``band`` is a range of values behind."""
     canvas = Canvas(label, width)
     lines = [(x, y) for one in series for part in (one.values, one.low, one.high) for x, y in enumerate(part)]
     given = [value for _, value in lines if value is not None]
-    low, high = _range(given, from_zero=from_zero)
+    low, high = _range([*given, *(band or ())], from_zero=from_zero)
     canvas.up(_labelled(even_ticks(low, high, _TICKS), low, high, told))
+    if band:
+        least, most = ((one - low) / (high - low) for one in band)
+        canvas.area([(0, least), (1, least), (1, most), (0, most)], COLOURS[0])
     begin, end = (times[0], times[-1]) if times else (0, 1)
     span = max(end - begin, 1)
 
@@ -78,9 +83,10 @@ def over_time(
         for stretch in placed(one.values):
             if from_zero and len(series) == 1 and len(stretch) > 1:
                 canvas.area([(stretch[0][0], 0), *stretch, (stretch[-1][0], 0)], colour)
-            canvas.line(stretch, colour)
+            # Golden under what is held against it: where both are equal, both are seen.
+            canvas.line(stretch, colour, 3.2 if band and one is series[0] else 1.6)
     ticks = time_ticks(begin, end, 6 if width == WIDTH else 12)
-    canvas.across([((at - begin) / span, text) for at, text in ticks], "UTC")
+    canvas.across([((at - begin) / span, text) for at, text in ticks], axis)
     return canvas.svg()
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and are never overwritten."""
+"""Files that appear whole or not at all, and are never overwritten but by the one call that says so."""
 
 from __future__ import annotations
 
@@ -96,6 +96,26 @@ def publish_bytes(path: Path, content: bytes, *, adopt: bool = False) -> None:
     """Publish ``content`` as a file, whole or not at all; ``adopt`` and errors as `publishing`."""
     with publishing(path, adopt=adopt) as temporary:
         temporary.write_bytes(content)
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Put ``content`` in place of a file, or where none is: readers see the one or the other, whole.
+
+    Raises
+    ------
+    OutputError
+        When the system refuses to write.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        make_folder(path.parent)
+        temporary.write_bytes(content)
+        sync(temporary)
+        os.replace(temporary, path)  # noqa: PTH105 (the one call that replaces)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        _discard(temporary)
 
 
 def file_digest(path: Path) -> tuple[int, str]:

@@ -45,6 +45,7 @@ class TradeGaps(DistributionMetric):
     engineering_floor = 0.01
     tolerable = 0.15
     purpose = "Anderson-Darling distance (per pair) of the logarithm of times between trades, above 0"
+    formula = "x = log10 of the seconds between trades of different times"
     reference = "LOB-Bench (arXiv 2502.09172), log inter-arrival times"
     requirements = frozenset({Need.TRADES})
 
@@ -66,6 +67,7 @@ class QuoteGaps(DistributionMetric):
     purpose = (
         "Anderson-Darling distance (per pair) of the logarithm of times between changes of the best quotes"
     )
+    formula = "x = log10 of the seconds between changes of price or quantity at the best prices"
     reference = "LOB-Bench (arXiv 2502.09172), log inter-arrival times"
     requirements = frozenset({Need.QUOTES})
 
@@ -87,6 +89,7 @@ class TradeTies(NumberMetric):
     bounds = (0.0, 1.0)
     engineering_floor = 0.01
     purpose = "difference of the shares of trades that bear the time of the trade before"
+    formula = "x = #{t_i = t_(i-1)} / (n - 1) of a window"
     reference = "definition; P(dt = 0) is an atom, compared apart"
     requirements = frozenset({Need.TRADES})
 
@@ -103,6 +106,7 @@ class TradeFano(NumberMetric):
     category = "arrivals"
     tier = 2
     purpose = "difference of the Fano factors of trade counts per second"
+    formula = "x = Var N / E N, N the trades in each second of a window"
     reference = "Fano (1947); 1 for Poisson, 1 / (1 - n)^2 in the long run for Hawkes of branching ratio n"
     requirements = frozenset({Need.TRADES})
     scale_ns = SECOND_NS

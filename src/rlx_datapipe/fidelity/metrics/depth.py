@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.finding import Severity
-from rlx_datapipe.fidelity.blocks import Statistic
+from rlx_datapipe.fidelity.blocks import BlockVectors, Statistic
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import DistributionMetric, Sample, VectorMetric
 from rlx_datapipe.fidelity.market import Comparison, Window
-from rlx_datapipe.fidelity.plugin import MetricPlugin, Need
+from rlx_datapipe.fidelity.plot_data import HEAT_MAX, HeatMap
+from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult, Need
 
 LADDERS_MIN = 50
 
@@ -47,6 +49,7 @@ class TouchDepth(DistributionMetric):
     severity = Severity.GATE
     category = "depth"
     purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
+    formula = "x = q_bid + q_ask at the best prices, weighted by time"
     reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
     requirements = frozenset({Need.QUOTES})
 
@@ -69,6 +72,7 @@ class Imbalance(DistributionMetric):
     engineering_floor = 0.01
     tolerable = 0.15
     purpose = "Anderson-Darling distance (per pair) of the imbalance at the best prices, weighted by time"
+    formula = "x = (q_bid - q_ask) / (q_bid + q_ask) at the best prices, weighted by time"
     reference = "LOB-Bench (arXiv 2502.09172); U-shaped, so the tails are what is compared"
     requirements = frozenset({Need.QUOTES})
 
@@ -92,9 +96,17 @@ class DepthCorrelation(VectorMetric):
     purpose = (
         "greatest difference between the mean correlations of level quantities, over all pairs of levels"
     )
+    formula = "d = max over i, j of |mean corr_golden(q_i, q_j) - mean corr_recon(q_i, q_j)| of the windows"
     reference = "definition; gate 0.05"
     requirements = frozenset({Need.LADDERS})
     levels: ClassVar[int] = 50
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The greatest difference, and all of them as a table to draw."""
+        result = super().calculate(data)
+        if not isinstance(result.blocks, BlockVectors):
+            return result
+        return replace(result, heat_map=_drawn(result.blocks, self.levels))
 
     def numbers(self, window: Window, data: Comparison) -> FloatArray:
         """Correlations of one window, each pair of levels once; NaN for levels that are not always there."""
@@ -111,6 +123,7 @@ class DepthProfile(VectorMetric):
     """How much rests at each level."""
 
     name = "depth_profile"
+    formula = "max over levels k of |mean over windows of ln E_t q_k, golden less recon|"
     category = "depth"
     engineering_floor = 0.02
     tolerable = 0.3
@@ -135,6 +148,7 @@ class BookLevels(DistributionMetric):
     """How many levels are known."""
 
     name = "book_levels"
+    formula = "sup |F - G|; F, G distributions in time of min(levels of bids, levels of asks)"
     category = "depth"
     purpose = "K-S distance of the number of levels that the thinner side has, 50 at most, weighted by time"
     reference = "definition; a level beyond the known depth is missing, not empty"
@@ -153,6 +167,30 @@ def _standing_levels(samples: Int64Array, most: int) -> int:
     """How many of the best levels both sides have in each sample, ``most`` at most."""
     whole = (samples[:, 1::2] != NONE).all(axis=(0, 1)) if len(samples) else np.zeros(0, dtype=np.bool_)
     return int(min(most, np.cumprod(whole).sum()))
+
+
+def _known_mean(rows: FloatArray) -> FloatArray:
+    """Mean of each column over the rows in which it is a number; NaN where it is none in any."""
+    held = (~np.isnan(rows)).sum(axis=0)
+    return np.asarray(np.where(np.isnan(rows), 0.0, rows).sum(axis=0) / np.where(held > 0, held, np.nan))
+
+
+def _drawn(blocks: BlockVectors, levels: int) -> HeatMap | None:
+    """Differences of the correlations, from the deepest bid over the touch to the deepest ask."""
+    golden, recon = (_known_mean(side) for side in (blocks.golden, blocks.recon))
+    table = np.zeros((2 * levels, 2 * levels))
+    table[np.triu_indices(2 * levels, k=1)] = recon - golden
+    table += table.T
+    known = np.asarray((~np.isnan(np.where(np.eye(2 * levels), np.nan, table))).any(axis=0))
+    depth = min(HEAT_MAX // 2, int(known[:levels].sum()))
+    if not depth:
+        return None
+    order = np.concatenate([np.arange(depth)[::-1], levels + np.arange(depth)])
+    names = [*(f"b{level}" for level in range(depth, 0, -1)), *(f"a{level + 1}" for level in range(depth))]
+    ordered = table[np.ix_(order, order)]
+    values = [[None if np.isnan(gap) else float(gap) for gap in row] for row in ordered]
+    told = "correlation in recon less that in golden, by level of the bids (b) and asks (a)"
+    return HeatMap(told=told, rows=names, columns=names, values=values)
 
 
 METRICS: tuple[type[MetricPlugin], ...] = (TouchDepth, Imbalance, DepthProfile, BookLevels, DepthCorrelation)

@@ -139,6 +139,9 @@ class OfiDistribution(DistributionMetric):
     name = "ofi_1s"
     category = "flow"
     purpose = "K-S distance of the order-flow imbalance at the best prices, summed over each second"
+    formula = (
+        "x = sum over a second of e, e = 1{b >= b'} q_b - 1{b <= b'} q_b' - 1{a <= a'} q_a + 1{a >= a'} q_a'"
+    )
     reference = CONT
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS
@@ -156,6 +159,7 @@ class MultiLevelOfi(DistributionMetric):
     name = "ofi_levels"
     category = "flow"
     purpose = "K-S distance of the order-flow imbalance summed over ten levels, between sampled books"
+    formula = "x = e (see ofi_1s) of each level, summed over ten levels, between sampled books"
     reference = "Xu, Gould and Howison (2018), Multi-level order-flow imbalance in a limit order book"
     requirements = frozenset({Need.LADDERS})
     levels: ClassVar[int] = 10
@@ -176,6 +180,7 @@ class OfiSlope(NumberMetric):
     tier = 2
     unit = "ticks per unit"
     purpose = "difference of the slopes of the mid's move on order-flow imbalance, per second"
+    formula = "x = slope of the least-squares line of the mid's move on OFI, over the seconds of a window"
     reference = CONT + "; gate 10 % of the golden slope"
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS
@@ -197,6 +202,7 @@ class OfiR2(NumberMetric):
     bounds = (0.0, 1.0)
     engineering_floor = 0.03
     purpose = "difference of the R^2 of the mid's move on order-flow imbalance, per second"
+    formula = "x = R^2 of the line of ofi_slope"
     reference = CONT + "; gate 0.03"
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS
@@ -214,6 +220,7 @@ class OfiStream(StreamingMetric):
     category = "flow"
     unit = ""
     purpose = "difference of the mean size of order flow per quote, relative to the greater"
+    formula = "d = |m_golden - m_recon| / max(m_golden, m_recon), m = mean of |e| per quote (see ofi_1s)"
     reference = CONT
     bounds = (0.0, 1.0)
     requirements = frozenset({Need.QUOTES})

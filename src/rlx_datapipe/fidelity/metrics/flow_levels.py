@@ -73,6 +73,7 @@ class IntegratedOfiSlope(_Integrated):
     """What the flow of ten levels does to the price."""
 
     name, part = "ofi_levels_slope", 0
+    formula = "dm = a + b w'f; w the first principal component of the flows f of ten levels"
     unit = "ticks"
     purpose = "difference of the slopes of the mid's move on integrated order flow of ten levels, per second"
     reference = CCZ + "; flow in units of the mean depth of its level"
@@ -82,6 +83,7 @@ class IntegratedOfiR2(_Integrated):
     """How much of the price's move the flow of ten levels explains."""
 
     name, part = "ofi_levels_r2", 1
+    formula = "R^2 of dm on w'f; w the first principal component of the flows f of ten levels"
     bounds = (0.0, 1.0)
     engineering_floor = 0.03
     tolerable = 0.2

@@ -83,6 +83,7 @@ class GarchPersistence(FitMetric):
     stretches = 4
     severity = Severity.NOTE
     purpose = "difference of alpha + beta of a GARCH(1,1) fitted to returns over a second"
+    formula = "alpha + beta: h_t = omega + alpha r_(t-1)^2 + beta h_(t-1)"
     reference = "Bollerslev (1986)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS

@@ -62,6 +62,9 @@ class KyleLambda(FitMetric):
     tolerance = 0.1
     is_jackknifed = True
     purpose = "difference of the price moves per signed volume, per second, all windows pooled"
+    formula = (
+        "lambda: move of the mid = lambda * signed volume + error, least squares over all seconds, HAC errors"
+    )
     reference = "Kyle (1985); gate: ratio to golden in [0.9, 1.1]"
     requirements = frozenset({Need.QUOTES, Need.TRADES})
     scale_ns = STEP_NS
@@ -84,6 +87,7 @@ class SignMemory(NumberMetric):
     tier = 2
     bounds = (0.0, 2.0)
     purpose = "difference of the lag-1 autocorrelation of trade signs"
+    formula = "x = corr(s_i, s_(i-1)) of a window, s = +1 bought, -1 sold"
     reference = "Lillo and Farmer (2004), The long memory of the efficient market"
     requirements = frozenset({Need.TRADES})
 

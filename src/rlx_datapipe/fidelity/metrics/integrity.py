@@ -38,6 +38,7 @@ class TradeSequence(NumberMetric):
     """Whether the numbers of trades follow each other."""
 
     name = "trade_sequence"
+    formula = "share of k with id_k - id_(k-1) != 1"
     category = "integrity"
     tier = 2
     bounds = (0.0, 1.0)
@@ -59,6 +60,7 @@ class UnsoundBook(NumberMetric):
     """How long the book can't be right."""
 
     name = "unsound_book"
+    formula = "1 - (time with bid < ask) / time"
     category = "integrity"
     tier = 2
     bounds = (0.0, 1.0)
@@ -77,6 +79,7 @@ class StampLag(DistributionMetric):
     """How far the receiver's stamps lie behind the exchange's."""
 
     name = "stamp_lag"
+    formula = "sup |F - G| of received - origin"
     category = "integrity"
     severity = Severity.NOTE
     purpose = "K-S distance of receive time less exchange time, in ms; below 0 where clocks disagree"
@@ -93,6 +96,7 @@ class TouchDrift(MetricPlugin):
     """Whether recon leaves golden little by little."""
 
     name = "touch_drift"
+    formula = "|slope of E|m_golden - m_recon| of each window on time|"
     category = "integrity"
     tier = 2
     unit = "ticks/h"

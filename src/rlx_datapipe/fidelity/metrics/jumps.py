@@ -93,6 +93,7 @@ class JumpStatistic(NumberMetric):
     name = "jump_ratio"
     category = "returns"
     purpose = "difference of the mean z of the ratio test for jumps, over returns of five seconds"
+    formula = "x = (1 - BV / RV) / sqrt((pi^2 / 4 + pi - 5) / n max(1, TQ / BV^2)) of a window"
     reference = "Barndorff-Nielsen and Shephard (2006)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = STEP_NS
@@ -112,6 +113,7 @@ class JumpActivity(NumberMetric):
     severity = Severity.NOTE
     category = "returns"
     purpose = "difference of the mean S(4, 2) over returns of five seconds: 2 without jumps, 1 with"
+    formula = "x = S(4, 2): sum of |r over two steps|^4 / sum of |r over one step|^4 of a window"
     reference = "Ait-Sahalia and Jacod (2009)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = STEP_NS
@@ -129,6 +131,7 @@ class JumpCount(NumberMetric):
     category = "returns"
     unit = "1/h"
     purpose = "difference of the jumps per hour in returns of five seconds"
+    formula = "x = returns per hour whose |r| / local volatility exceeds the 1 % bound of its maximum"
     reference = "Lee and Mykland (2008)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = STEP_NS

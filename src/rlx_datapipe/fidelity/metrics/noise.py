@@ -83,6 +83,9 @@ class NoiseShare(NumberMetric):
     purpose = (
         "difference of the shares of windows in which Hausman's test finds noise in returns over a second"
     )
+    formula = (
+        "x = 1 where H = (sum r_i r_(i-1))^2 / sum r_i^2 r_(i-1)^2 exceeds the 95 % quantile of chi^2(1)"
+    )
     reference = "Ait-Sahalia and Xiu (2019)"
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS

@@ -49,6 +49,7 @@ class ReturnDistribution(DistributionMetric):
     severity = Severity.GATE
     category = "returns"
     purpose = "K-S distance of the logarithmic returns of the mid over each second"
+    formula = "x = log mid(t + 1 s) - log mid(t)"
     reference = "Cont (2001), Empirical properties of asset returns"
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS
@@ -82,6 +83,7 @@ class Kurtosis(_ReturnNumber):
     name = "kurtosis"
     severity = Severity.NOTE
     purpose = "difference of the excess kurtosis of returns over a second"
+    formula = "x = m4 / m2^2 - 3 of the returns over a second of a window"
     reference = "Welford (1962), Pebay (2008); its variance is infinite if the tail index is below 8"
 
     def of(self, returns: FloatArray) -> float:
@@ -94,6 +96,7 @@ class TailRatio(_ReturnNumber):
 
     name = "tail_ratio"
     purpose = "difference of (q.975 - q.025) / (q.75 - q.25) of returns over a second"
+    formula = "x = (q.975 - q.025) / (q.75 - q.25) of the returns over a second of a window"
     reference = "definition; what to gate on where the fourth moment has no variance"
 
     def of(self, returns: FloatArray) -> float:
@@ -109,6 +112,7 @@ class ReturnMemory(_ReturnNumber):
     bounds = (0.0, 2.0)
     engineering_floor = 0.03
     purpose = "difference of the lag-1 autocorrelation of returns over a second"
+    formula = "x = corr(r_t, r_(t-1)) of a window, r the returns over a second"
     reference = "Cont (2001)"
 
     def of(self, returns: FloatArray) -> float:
@@ -124,6 +128,7 @@ class VolatilityMemory(_ReturnNumber):
     bounds = (0.0, 2.0)
     engineering_floor = 0.03
     purpose = "difference of the lag-1 autocorrelation of squared returns over a second"
+    formula = "x = corr(r_t^2, r_(t-1)^2) of a window, r the returns over a second"
     reference = "Cont (2001)"
 
     def of(self, returns: FloatArray) -> float:

@@ -51,6 +51,7 @@ class SpreadL1(DistributionMetric):
     category = "spread"
     unit = ""
     purpose = "K-S distance of the best spread in ticks, weighted by the time for which it stood"
+    formula = "x = (best ask - best bid) / tick, weighted by the time for which it stood"
     reference = REFERENCE
     requirements = frozenset({Need.QUOTES})
 
@@ -80,6 +81,7 @@ class SpreadL5(_LadderSpread):
 
     name, level = "spread_l5", 5
     purpose = "K-S distance of the spread between the fifth levels in ticks, weighted by time"
+    formula = "x = (ask_5 - bid_5) / tick, weighted by time"
 
 
 class SpreadL10(_LadderSpread):
@@ -87,6 +89,7 @@ class SpreadL10(_LadderSpread):
 
     name, level = "spread_l10", 10
     purpose = "K-S distance of the spread between the tenth levels in ticks, weighted by time"
+    formula = "x = (ask_10 - bid_10) / tick, weighted by time"
 
 
 class SpreadL15(_LadderSpread):
@@ -94,6 +97,7 @@ class SpreadL15(_LadderSpread):
 
     name, level = "spread_l15", 15
     purpose = "K-S distance of the spread between the fifteenth levels in ticks, weighted by time"
+    formula = "x = (ask_15 - bid_15) / tick, weighted by time"
 
 
 class SpreadL20(_LadderSpread):
@@ -101,6 +105,7 @@ class SpreadL20(_LadderSpread):
 
     name, level = "spread_l20", 20
     purpose = "K-S distance of the spread between the twentieth levels in ticks, weighted by time"
+    formula = "x = (ask_20 - bid_20) / tick, weighted by time"
 
 
 class SpreadStream(StreamingMetric):
@@ -110,6 +115,7 @@ class SpreadStream(StreamingMetric):
     category = "spread"
     bounds = (0.0, 1.0)
     purpose = "K-S distance of the time-weighted best spread, from sketches right to 1 %"
+    formula = "D = max |F_golden(x) - F_recon(x)|, x the best spread weighted by time, F from sketches"
     reference = REFERENCE + "; Masson, Rim and Lee (2019)"
     requirements = frozenset({Need.QUOTES})
 

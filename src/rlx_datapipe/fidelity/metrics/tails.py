@@ -117,6 +117,7 @@ class TailIndex(FitMetric):
     tolerance = 0.1
     is_jackknifed = True
     purpose = "difference of Hill's tail indices of returns over a second, at the same share of the tail"
+    formula = "1 / alpha = mean of log(|r| / u) over the k greatest |r|, u the next smaller one"
     reference = "Hill (1975); in [2, 5] for returns of 1 s or more (Cont 2001), which is a sanity check only"
     requirements = frozenset({Need.QUOTES})
     scale_ns = SECOND_NS
@@ -139,6 +140,7 @@ class TradeSizeTail(FitMetric):
     tolerance = 0.1
     is_jackknifed = True
     purpose = "difference of the exponents of the density of trade quantities in their tail"
+    formula = "alpha = 1 + n / sum of log(x / x_min), x_min where the tail lies closest to a power law (K-S)"
     reference = "Clauset, Shalizi and Newman (2009)"
     requirements = frozenset({Need.TRADES})
 

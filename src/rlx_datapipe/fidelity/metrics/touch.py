@@ -89,6 +89,7 @@ class TouchRms(_Touch):
     unit = "ticks"
     engineering_floor = 0.1
     purpose = "root mean square difference of the best prices over time"
+    formula = "d = sqrt of the time mean of (p_recon - p_golden)^2 / tick^2, both best prices, on one clock"
     reference = "definition; gate 0.1 tick"
 
     def calculate(self, data: Comparison) -> MetricResult:
@@ -117,6 +118,7 @@ class TouchExact(_Touch):
     bounds = (0.0, 1.0)
     engineering_floor = 0.001
     purpose = "share of the time in which both best prices are equal"
+    formula = "x = time in which both best prices are equal / time in which both sides have some"
     reference = "definition; gate 99.9 %"
 
     def calculate(self, data: Comparison) -> MetricResult:

@@ -42,6 +42,7 @@ class TradeSize(DistributionMetric):
     severity = Severity.GATE
     category = "trades"
     purpose = "K-S distance of the logarithm of trade quantities"
+    formula = "x = log10 of the quantity of a trade"
     reference = "Schnaubelt, Rende and Krauss (2019), Testing stylized facts of Bitcoin limit order books"
     requirements = frozenset({Need.TRADES})
 
@@ -61,6 +62,7 @@ class TradeSizeAtoms(MetricPlugin):
     engineering_floor = 0.02
     tolerable = 0.25
     purpose = "total variation of the twenty commonest golden trade quantities"
+    formula = "d = half the sum of |p_golden - p_recon| over the twenty commonest quantities and all others"
     reference = "definition; round lots are atoms of the distribution"
     requirements = frozenset({Need.TRADES})
 
