@@ -11,7 +11,8 @@ import pytest
 
 import metrics_table
 from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registry
-from rlx_datapipe.fidelity.known import ANSWERS, KnownAnswer
+from rlx_datapipe.fidelity.known import ANSWERS
+from rlx_datapipe.fidelity.known_answer import KnownAnswer
 from rlx_datapipe.fidelity.metrics.arrivals import fano, log_gaps
 from rlx_datapipe.fidelity.metrics.impact import kyle_lambda
 from rlx_datapipe.fidelity.metrics.jumps import barndorff_nielsen_shephard, lee_mykland

@@ -33,9 +33,11 @@ def test_windows_that_remember_are_put_together_as_far_as_twenty_blocks_are_left
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.8])
-def test_the_inflation_is_that_of_the_series(phi: float) -> None:
-    found = np.median([inflation([series(phi, 400, seed)]) for seed in range(20)])
-    assert found == pytest.approx((1 + phi) / (1 - phi), rel=0.25)
+def test_the_inflation_is_a_little_more_than_that_of_the_series(phi: float) -> None:
+    found = [inflation([series(phi, 400, seed)]) for seed in range(20)]
+    truth = (1 + phi) / (1 - phi)
+    assert truth <= np.median(found) <= 1.6 * truth
+    assert np.mean(np.array(found) >= truth) >= 0.8, "its upper 95 % bound, of a series that is an AR(1)"
 
 
 def test_the_course_that_remembers_longest_counts_and_short_ones_are_not_trusted() -> None:

@@ -65,8 +65,9 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
     "report": click.option(
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Write the page of claims to this file, such as docs/claims.md.",
+        help="Write the page to this file, such as docs/claims.md.",
     ),
+    "quick": click.option("--quick", is_flag=True, help="Fewer trials: under a minute, and less certain."),
     "folder": click.option(
         "--folder",
         type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -7,8 +7,10 @@ from rlx_datapipe.fidelity.metrics import (
     arrivals,
     depth,
     flow,
+    flow_levels,
     garch,
     impact,
+    integrity,
     jumps,
     noise,
     returns,
@@ -19,7 +21,9 @@ from rlx_datapipe.fidelity.metrics import (
 )
 from rlx_datapipe.fidelity.registry import MetricRegistry
 
-FAMILIES = (spread, depth, touch, flow, trades, arrivals, returns, tails, noise, jumps, impact, garch)
+_MARKET = (spread, depth, touch, integrity, flow, flow_levels, trades, arrivals)
+_PRICE = (returns, tails, noise, jumps, impact, garch)
+FAMILIES = (*_MARKET, *_PRICE)
 
 
 def standard_registry(*, with_plugins: bool = True) -> MetricRegistry:

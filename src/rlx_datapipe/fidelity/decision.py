@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from statistics import NormalDist
 from typing import Any
 
 import msgspec
 
 from rlx_datapipe.core.errors import OptionError
 
+DEGREES = 9
+"""Degrees of freedom of the errors of fits."""
 RESOLUTIONS_MIN = 3
 """A scale in time below this many steps of the stamps can't be told from their rounding."""
 
@@ -229,5 +230,10 @@ def two_fits(
 
 
 def errors_allowed(rule: DecisionSettings, fits: int) -> float:
-    """Standard errors beyond which one of so many fits differs, two-sided, by Bonferroni on their share."""
-    return -NormalDist().inv_cdf(rule.significance * rule.fits_share / (2 * max(1, fits)))
+    """Standard errors beyond which one of so many fits differs, two-sided, by Bonferroni on their share.
+
+    A quantile of Student's t: an error that comes from ten stretches is itself known by nine differences.
+    """
+    from scipy.stats import t
+
+    return float(t.isf(rule.significance * rule.fits_share / (2 * max(1, fits)), DEGREES))

@@ -16,7 +16,7 @@ from rlx_datapipe.fidelity.distances import FloatArray, classical_ks_p, two_samp
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 
-STRETCHES, JACKKNIFE_MIN = 10, 4
+JACKKNIFE_MIN = 4
 SAMPLE_MAX = 2_000_000
 """Values of a side from which edges of bins and exact distances are taken, at most; of more, every k-th."""
 
@@ -135,11 +135,10 @@ class NumberMetric(MetricPlugin):
                     f"too little data: defined in {defined} windows of the {side.name} side, "
                     f"{self.windows_min} needed"
                 )
-        blocks = BlockNumbers(golden, recon)
         means = [float(np.nanmean(side)) for side in (golden, recon)]
         return self.says(
-            distance(blocks),
-            blocks=blocks,
+            abs(means[0] - means[1]),
+            blocks=BlockNumbers(golden, recon),
             golden=means[0],
             recon=means[1],
             ratio=means[1] / means[0] if means[0] else None,
@@ -265,13 +264,16 @@ class FitMetric(MetricPlugin):
     tolerance
         Tolerated difference relative to the golden estimate.
     is_jackknifed
-        Whether the error that the fit tells is that of independent values, and so too small: then the greater
-        of it and of the jackknife over ten stretches is taken.
+        Whether the error that the fit tells may be too small, as that of independent values is: then the
+        greater of it and of the jackknife over some stretches is taken.
+    stretches
+        How many of them, at least 4.
     """
 
     tier: ClassVar[int] = 3
     tolerance: ClassVar[float] = 0.1
     is_jackknifed: ClassVar[bool] = False
+    stretches: ClassVar[int] = 10
 
     @abstractmethod
     def fit(self, side: MarketSide, data: Comparison) -> Fit:
@@ -303,13 +305,13 @@ class FitMetric(MetricPlugin):
 
         References
         ----------
-        Quenouille (1956), Tukey (1958): the jackknife; here without a tenth of the windows at a time.
+        Quenouille (1956), Tukey (1958): the jackknife; here without one stretch of the windows at a time.
         """
         whole = self.fit(side, data)
         count = len(side.windows)
         if not self.is_jackknifed or whole.reason or count < JACKKNIFE_MIN:
             return whole
-        groups = min(STRETCHES, count)
+        groups = min(self.stretches, count)
         group = np.arange(count) * groups // count
         parts = [
             self.fit(

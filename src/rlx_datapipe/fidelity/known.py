@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,8 @@ import numpy as np
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.fidelity.dependence import autocorrelation, correlation_time
 from rlx_datapipe.fidelity.distances import FloatArray, two_sample
+from rlx_datapipe.fidelity.known_answer import KnownAnswer
+from rlx_datapipe.fidelity.known_flow import FLOW_ANSWERS
 from rlx_datapipe.fidelity.metrics.arrivals import fano
 from rlx_datapipe.fidelity.metrics.depth import imbalance, level_correlation
 from rlx_datapipe.fidelity.metrics.flow import order_flow
@@ -24,37 +25,6 @@ from rlx_datapipe.fidelity.metrics.tails import hill, power_law
 from rlx_datapipe.fidelity.mmd import block_mmd, linear_mmd
 from rlx_datapipe.fidelity.rehearsal import ar1
 from rlx_datapipe.fidelity.sketch import Sketch
-
-
-@dataclass(frozen=True)
-class KnownAnswer:
-    """One case in which the answer is known.
-
-    Parameters
-    ----------
-    what
-        Which definition.
-    case
-        On what.
-    expected, tolerance
-        What theory says, and how far a seeded draw may lie from it; 0 where it is exact.
-    find
-        Ours.
-    reference
-        Where definition or answer stands.
-    """
-
-    what: str
-    case: str
-    expected: float
-    tolerance: float
-    find: Callable[[], float]
-    reference: str
-
-    @property
-    def found(self) -> float:
-        """Ours, computed now, the same each time."""
-        return self.find()
 
 
 def _rng(seed: int) -> np.random.Generator:
@@ -257,6 +227,7 @@ ANSWERS: tuple[KnownAnswer, ...] = (
         )
         for row, expected in enumerate((0, 3, 15, -14, 3))
     ),
+    *FLOW_ANSWERS,
     KnownAnswer("Kyle's lambda", "Sigma0 = 4, sigma_u = 10", 0.1, 0.001, _kyle, "Kyle (1985)"),
     KnownAnswer(
         "Fano factor",

@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
-from rlx_datapipe.fidelity.dependence import BLOCKS_MIN, block_length, correlation_time, neighbour_memory
+from rlx_datapipe.fidelity.dependence import BLOCKS_MIN, block_length, neighbour_memory
 from rlx_datapipe.fidelity.distances import FloatArray
 
 Course = tuple[FloatArray, FloatArray]
@@ -17,6 +17,8 @@ Course = tuple[FloatArray, FloatArray]
 PERSISTENCE_MAX = 0.97
 """Correlation of neighbours that is reckoned with at most: blocks are then worth 1/66 of their number."""
 KNOWN_MIN = 4
+UPPER = 1.645
+"""Standard errors by which the correlation of neighbours may be more than what is seen: its 95 % bound."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,20 @@ def windows_per_block(courses: Iterable[Course], windows: int) -> int:
 
 
 def inflation(courses: Iterable[Course]) -> float:
-    """How many times the variance of a mean over blocks exceeds that over independent ones, at least 1.
+    """How many times the variance of a mean over blocks may exceed that over independent ones, at least 1.
 
-    The greatest over the courses. Each is estimated from both sides together, twice: as that of an AR(1)
-    whose coefficient is freed of its bias in short series, and by the sum of autocorrelations. A side of
-    fewer than four blocks tells nothing about its memory, so the most is reckoned with.
+    The greatest over the courses, each at the upper 95 % bound of what both sides together show: a short
+    stretch can't show a long memory, and what it can't show is not taken for absent. Twice estimated, as that
+    of an AR(1) and by the sum of autocorrelations (Geyer's), both freed of the bias of short series. A side
+    of fewer than four blocks tells nothing, so the most is reckoned with.
 
     References
     ----------
-    Kendall (1954), "Note on bias in the estimation of autocorrelation". Geyer (1992).
+    Kendall (1954), "Note on bias in the estimation of autocorrelation". Geyer (1992), "Practical Markov chain
+    Monte Carlo".
     """
-    return max((_inflation([side[~np.isnan(side)] for side in course]) for course in courses), default=1.0)
+    told = [_inflation([side[~np.isnan(side)] for side in course]) for course in courses]
+    return float(max(told, default=1.0))
 
 
 def _inflation(sides: Sequence[FloatArray]) -> float:
@@ -105,11 +110,17 @@ def _inflation(sides: Sequence[FloatArray]) -> float:
     squares = sum(float(side @ side) for side in centred)
     if not squares > 0:
         return 1.0
-    neighbours = sum(float(side[1:] @ side[:-1]) for side in centred) / squares
-    free = neighbours + (1 + 3 * neighbours) / fewest
-    longer = max(2 * correlation_time(side) - 1 if side.any() else 1.0 for side in centred)
-    weight = 1.0 if neighbour_memory(np.concatenate(centred)) else 0.0
-    return max(1.0, _of(min(free, PERSISTENCE_MAX)), weight * min(longer, _of(PERSISTENCE_MAX)))
+    rho = np.array(
+        [sum(float(side[k:] @ side[: len(side) - k]) for side in centred) for k in range(fewest // 2)]
+    )
+    rho /= squares
+    error = 1 / sum(len(side) for side in sides) ** 0.5
+    neighbours = rho[1] + (1 + 3 * rho[1]) / fewest + UPPER * error
+    rho[1:] += 1 / fewest
+    pairs = rho[: len(rho) // 2 * 2].reshape(-1, 2).sum(axis=1)
+    ends = np.flatnonzero(pairs <= 0)
+    summed = 2 * float(np.minimum.accumulate(pairs[: ends[0]] if len(ends) else pairs).sum()) - 1
+    return max(1.0, _of(min(max(neighbours, 0.0), PERSISTENCE_MAX)), min(summed, _of(PERSISTENCE_MAX)))
 
 
 def _of(persistence: float) -> float:

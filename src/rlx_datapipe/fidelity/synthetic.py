@@ -39,8 +39,8 @@ def synthetic_side(
         Of the market; another one is another draw of the same laws.
     noise
         From 0 (none) to 1: quotes go missing, spreads widen, sizes are scaled and blurred, the mid jitters
-        and leaps, trades are scattered, enlarged, their sides flipped, all in that measure. It has a
-        generator of its own.
+        and leaps, trades are scattered, enlarged, their sides flipped, the last level is lost, all in that
+        measure. It has a generator of its own.
     windows, window_s
         How many windows of how many seconds.
     """
@@ -48,7 +48,7 @@ def synthetic_side(
     seconds = windows * window_s
     times, best = _quotes(market, spoiler, seconds, noise)
     trade_times, trades = _trades(market, spoiler, seconds, noise, times, best)
-    events, after = _merged(times, best, trade_times, trades)
+    events, after = _merged(times, best, trade_times, trades, spoiler, noise)
     sample_times, samples = _ladders(market, spoiler, seconds, noise, times, best)
     whole = Window(
         instrument=INSTRUMENT,
@@ -81,6 +81,7 @@ def _quotes(
     lots = np.maximum(1, np.rint(sizes)).astype(np.int64)
     best = np.stack([bid * _TICK, lots[0], (bid + spread) * _TICK, lots[1]])
     kept = spoiler.random(count) >= 0.5 * noise
+    best[2] = np.where(spoiler.random(count) < 0.02 * noise, best[0] - _TICK, best[2])
     return times[kept], best[:, kept]
 
 
@@ -116,7 +117,12 @@ def _trades(
 
 
 def _merged(
-    times: Int64Array, best: Int64Array, trade_times: Int64Array, trades: Int64Array
+    times: Int64Array,
+    best: Int64Array,
+    trade_times: Int64Array,
+    trades: Int64Array,
+    spoiler: np.random.Generator,
+    noise: float,
 ) -> tuple[Int64Array, Int64Array]:
     """Events of quotes and trades in the order of time, and the best quotes after each."""
     every = np.concatenate([trade_times, times])
@@ -130,6 +136,11 @@ def _merged(
         delta = best[row - 1] if row else np.zeros(len(times), dtype=np.int64)
         events[name] = np.concatenate([trades[row], delta])[order]
     events[Field.FLAGS] = Flag.GROUP_END
+    # Some events are told late, and numbers of trades are left out, as often as noise has it.
+    lag = 2e6 + spoiler.exponential(20e6 * noise, len(order))
+    events[Field.RECEIVED_TIME] += lag.astype(np.int64)
+    steps = 1 + spoiler.binomial(1, 0.5 * noise, int(is_trade.sum()))
+    events[Field.TRADE_ID, is_trade] = np.cumsum(steps)
     standing = np.cumsum(~is_trade) - 1
     return events, np.where(standing >= 0, best[:, np.maximum(standing, 0)], NONE)
 
@@ -157,6 +168,7 @@ def _ladders(
     lots[:, :, 0] = best[1::2, now].T
     bid, ask = (best[row, now][:, None] for row in (0, 2))
     samples = np.stack([bid - away[:, 0], lots[:, 0], ask + away[:, 1], lots[:, 1]], axis=1)
+    samples[spoiler.random(len(at)) < 0.5 * noise, :, -1] = NONE
     return at, samples.astype(np.int64)
 
 

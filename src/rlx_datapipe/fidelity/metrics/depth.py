@@ -122,6 +122,50 @@ class DepthCorrelation(VectorMetric):
         return np.asarray(table.reshape(count, count)[np.triu_indices(count, k=1)], dtype=np.float64)
 
 
+class DepthProfile(VectorMetric):
+    """How much rests at each level."""
+
+    name = "depth_profile"
+    formula = "max over levels k of |mean over windows of ln E_t q_k, golden less recon|"
+    category = "depth"
+    engineering_floor = 0.02
+    tolerable = 0.3
+    purpose = "greatest difference, over levels, of the logarithm of the mean quantity of both sides"
+    reference = "definition; about the relative difference, gate 2 %"
+    requirements = frozenset({Need.LADDERS})
+    levels: ClassVar[int] = 50
+
+    def numbers(self, window: Window, data: Comparison) -> FloatArray:
+        """Natural logarithm of the mean at each level, weighted by time; NaN for one that is not there."""
+        out = np.full(self.levels, np.nan)
+        ladders = window.ladders
+        known = min(self.levels, ladders.levels.shape[2])
+        quantity = ladders.levels[:, 1::2, :known]
+        weight = np.where(quantity > 0, ladders.hold_ns[:, None, None], 0).astype(np.float64)
+        held, total = weight.sum(axis=(0, 1)), (weight * quantity).sum(axis=(0, 1))
+        out[:known] = np.log(np.where(held > 0, total / np.where(held > 0, held, 1.0), np.nan))
+        return out
+
+
+class BookLevels(DistributionMetric):
+    """How many levels are known."""
+
+    name = "book_levels"
+    formula = "sup |F - G|; F, G distributions in time of min(levels of bids, levels of asks)"
+    category = "depth"
+    purpose = "K-S distance of the number of levels that the thinner side has, 50 at most, weighted by time"
+    reference = "definition; a level beyond the known depth is missing, not empty"
+    requirements = frozenset({Need.LADDERS})
+    most: ClassVar[int] = 50
+
+    def sample(self, window: Window, data: Comparison) -> Sample:
+        """Levels of each sampled book with its time."""
+        ladders = window.ladders
+        stood = ladders.hold_ns > 0
+        count = (ladders.levels[stood][:, ::2, : self.most] != NONE).sum(axis=2).min(axis=1)
+        return Sample(count.astype(np.float64), ladders.hold_ns[stood])
+
+
 def _standing_levels(samples: Int64Array, most: int) -> int:
     """How many of the best levels both sides have in each sample, ``most`` at most."""
     whole = (samples[:, 1::2] != NONE).all(axis=(0, 1)) if len(samples) else np.zeros(0, dtype=np.bool_)
@@ -152,4 +196,4 @@ def _drawn(blocks: BlockVectors, levels: int) -> HeatMap | None:
     return HeatMap(told=told, rows=names, columns=names, values=values)
 
 
-METRICS: tuple[type[MetricPlugin], ...] = (TouchDepth, Imbalance, DepthCorrelation)
+METRICS: tuple[type[MetricPlugin], ...] = (TouchDepth, Imbalance, DepthProfile, BookLevels, DepthCorrelation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.fidelity.distances import FloatArray
 from rlx_datapipe.fidelity.families import Fit, FitMetric
 from rlx_datapipe.fidelity.market import Comparison, MarketSide
@@ -78,6 +79,9 @@ class GarchPersistence(FitMetric):
     name = "garch_persistence"
     category = "returns"
     tolerance = 0.1
+    is_jackknifed = True
+    stretches = 4
+    severity = Severity.NOTE
     purpose = "difference of alpha + beta of a GARCH(1,1) fitted to returns over a second"
     formula = "alpha + beta: h_t = omega + alpha r_(t-1)^2 + beta h_(t-1)"
     reference = "Bollerslev (1986)"

@@ -60,6 +60,7 @@ class KyleLambda(FitMetric):
     category = "impact"
     unit = "ticks per unit"
     tolerance = 0.1
+    is_jackknifed = True
     purpose = "difference of the price moves per signed volume, per second, all windows pooled"
     formula = (
         "lambda: move of the mid = lambda * signed volume + error, least squares over all seconds, HAC errors"

@@ -63,7 +63,9 @@ class Options:
     folder
         Where input and output lie while it runs; a temporary one if None.
     report
-        File for the page of ``claims``; none is written if None.
+        File for the page of ``claims`` or ``verdict``; none is written if None.
+    quick
+        Whether ``verdict`` makes do with fewer trials.
     """
 
     seed: int = 7
@@ -74,6 +76,7 @@ class Options:
     source: Path | None = None
     folder: Path | None = None
     report: Path | None = None
+    quick: bool = False
 
 
 def seconds(work: Callable[[], Any], repeats: int) -> float:

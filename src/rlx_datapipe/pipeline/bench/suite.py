@@ -81,6 +81,12 @@ BENCHMARKS = {
         ("messages", "seed", "source", "folder"),
         quick=False,
     ),
+    "verdict": Benchmark(
+        "verdict",
+        "false alarms and power of the fidelity verdict",
+        ("quick", "seed", "source", "folder", "report"),
+        quick=False,
+    ),
     "import": Benchmark("imports", "time to import, and to show the help", ("repeats",)),
     "peers": Benchmark(
         "peers.race", "the book beside those of other packages", ("rows", "seed", "repeats"), quick=False

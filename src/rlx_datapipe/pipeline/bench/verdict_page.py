@@ -1,0 +1,114 @@
+"""The page of trust: false alarms, and a matrix of faults by metrics, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rlx_datapipe.core.version import WRITER
+from rlx_datapipe.fidelity.faults import FAULTS
+
+if TYPE_CHECKING:
+    from rlx_datapipe.pipeline.bench.figure import Options
+    from rlx_datapipe.pipeline.bench.verdict import Table
+    from rlx_datapipe.pipeline.bench.verdict_trials import Trials
+
+_HEAD = """# Trust
+
+How far can the verdict of `rlx fidelity` be trusted? Measured by a command, on markets whose truth is known:
+one and the same market on both sides must not fail, and a fault that was planted should.
+
+- **Unpaired**: both sides are different stretches of one law, the fault is in one of them.
+- **Paired**: both are the same stretch.
+
+A fault is seen when the verdict on the whole is FAIL. Where nothing is seen the table says 0: such a fault
+passes unnoticed in as much data.
+
+This page is written by a command: `{command}`
+"""
+_WEAK = 0.5
+
+
+def page(tables: Mapping[str, Table], options: Options) -> str:
+    """The page, with the day it was measured on."""
+    parts = ["rlx bench verdict", f"--seed {options.seed}"]
+    parts += ["--quick"] if options.quick else []
+    parts += [f"--source {options.source.name}"] if options.source is not None else []
+    lines = [_HEAD.format(command=" ".join([*parts, "--report docs/trust.md"]))]
+    lines += [f"Measured {datetime.now(UTC):%Y-%m-%d} by {WRITER}.", ""]
+    for name, table in tables.items():
+        lines += _section(name, table)
+    return "\n".join(lines)
+
+
+def _section(name: str, table: Table) -> list[str]:
+    same = table.same
+    error = (same.fails * (1 - same.fails) / same.trials) ** 0.5
+    lines = [
+        f"## {name.capitalize()}",
+        "",
+        f"{table.told[0].upper()}{table.told[1:]}.",
+        "",
+        f"**False alarms: {100 * same.fails:.1f} %** of {same.trials} comparisons of one market with itself "
+        f"(standard error {100 * error:.1f} %); at most 5 % are promised.",
+        "",
+        "| fault | seen, unpaired | seen, paired | by (unpaired) |",
+        "|---|---|---|---|",
+    ]
+    for fault in FAULTS:
+        for strength, told in table.faults[fault.name].items():
+            beside = table.paired.get(fault.name, {}).get(strength)
+            lines.append(
+                f"| {fault.sentence(strength)} | {_share(told)} | "
+                f"{'' if beside is None else _share(beside)} | {_metrics(told)} |"
+            )
+    unseen = [
+        fault.sentence(strength)
+        for fault in FAULTS
+        for strength, told in table.faults[fault.name].items()
+        if told.fails < _WEAK and _weak(table, fault.name, strength)
+    ]
+    lines += ["", f"Little or no power, paired or not: {'; '.join(unseen) or 'none'}.", ""]
+    return [*lines, *_matrix(table)]
+
+
+def _weak(table: Table, name: str, strength: float) -> bool:
+    beside = table.paired.get(name, {}).get(strength)
+    return beside is None or beside.fails < _WEAK
+
+
+def _share(told: Trials) -> str:
+    return f"{100 * told.fails:.0f} % of {told.trials}"
+
+
+def _metrics(told: Trials) -> str:
+    most = sorted(told.by_metric.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"`{name}`" for name, _ in most[:3])
+
+
+def _matrix(table: Table) -> list[str]:
+    """Per cent of trials in which each metric failed, at the greatest strength that was tried."""
+    worst = {name: told[_heaviest(name, told)] for name, told in table.faults.items()}
+    metrics = sorted({metric for told in worst.values() for metric in told.by_metric})
+    lines = [
+        "### Fault by metric, unpaired, at the heaviest strength",
+        "",
+        "Per cent of trials in which the metric fails; metrics that see no fault are left out.",
+        "",
+        "| metric | " + " | ".join(name.replace("_", " ") for name in worst) + " |",
+        "|---|" + "---|" * len(worst),
+    ]
+    for metric in metrics:
+        cells = [
+            f"{100 * told.by_metric[metric]:.0f}" if metric in told.by_metric else ""
+            for told in worst.values()
+        ]
+        lines.append(f"| `{metric}` | " + " | ".join(cells) + " |")
+    silent = sorted(set(table.same.passes_by_metric) - set(metrics))
+    return [*lines, "", "See none: " + (", ".join(f"`{name}`" for name in silent) or "none") + ".", ""]
+
+
+def _heaviest(name: str, told: Mapping[float, Trials]) -> float:
+    strengths = next(fault.strengths for fault in FAULTS if fault.name == name)
+    return next(strength for strength in reversed(strengths) if strength in told)
