@@ -79,7 +79,7 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     anonymous: bool = False
     part_mb: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     parts: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    chunk_kb: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 1024
+    chunk_kb: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 256
     check_md5: Literal["auto", "always", "never"] = "auto"
     connect_s: Seconds = 10.0
     read_s: Seconds = 30.0

@@ -115,7 +115,7 @@ def _head(path: Path) -> _Headed | None:
                 file=path,
                 found=", ".join(_text(one) for one in found[:5]),
                 expected="one, as in files that are downloaded by symbol",
-                remedy=f"Split it by its column {name}",
+                remedy=f"Split it by its column {name}: docs/mapping.md has the line for it",
             )
     exchange, symbol = _text(exchanges[0]), _text(symbols[0])
     time = whole[0][layout.places[layout.names.index("local_timestamp")]]
