@@ -240,18 +240,33 @@ def test_a_stop_keeps_what_came_and_the_same_command_goes_on(bucket: Bucket, tmp
     assert arrived(staging) == wanted
 
 
+def _several_a_day(exported: Path, folder: Path) -> Path:
+    """The same archive with its rows in several files a day, cut between messages, under random names."""
+    for path in sorted(exported.rglob("*.parquet")):
+        where = (folder / path.relative_to(exported)).parent
+        where.mkdir(parents=True)
+        rows = pq.read_table(path, partitioning=None)
+        ids = rows[next(name for name in rows.column_names if name in ("sequence_number", "id"))].to_pylist()
+        half = next(at for at in range(len(ids) // 2, len(ids)) if ids[at] != ids[at - 1])
+        pq.write_table(rows.slice(half), where / "0.snappy.parquet", compression="snappy")
+        pq.write_table(rows.slice(0, half), where / "a1b2-c3_part (2).parquet", compression="snappy")
+    return folder
+
+
+@pytest.mark.parametrize("as_usual", [True, False], ids=["with an index", "several files a day, no index"])
 def test_from_a_bucket_to_a_dataset_by_all_six_commands(
-    bucket: Bucket, exported: Path, tmp_path: Path
+    bucket: Bucket, exported: Path, tmp_path: Path, as_usual: bool
 ) -> None:
-    bucket.fill(exported)
-    for table in ("trades", "book", "book_delta_v2"):
+    bucket.fill(exported if as_usual else _several_a_day(exported, tmp_path / "several"))
+    for table in ("trades", "book", "book_delta_v2") if as_usual else ():
         bucket.put_index(table)
     staging, out = tmp_path / "staging", tmp_path / "dataset"
     assert acquire("test-connection", bucket).status == 0
     assert len(series(bucket, *BTC)) == 3
     assert acquire("download", bucket, *BTC, "--staging", staging).status == 0
     assert rlx("acquire", "validate", "--staging", staging).status == 0
-    assert rlx("acquire", "status", "--staging", staging, "--json").json()["zones"]["ready"]["files"] == 3
+    ready = rlx("acquire", "status", "--staging", staging, "--json").json()["zones"]["ready"]
+    assert ready["files"] == (3 if as_usual else 6)
     assert rlx("acquire", "certify", "--staging", staging).status == 0
     told = rlx("reconstruct", staging, "--out", out, "--json").json()
     direct = rlx("reconstruct", exported, "--out", tmp_path / "direct", "--uncertified", "--json")

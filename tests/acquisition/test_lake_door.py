@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from tests.acquisition.bucket import KEYS, PREFIX, Bucket, arrived
 from tests.acquisition.fault_proxy import FaultProxy, proxied
-from tests.cli.door import rlx
+from tests.acquisition.test_connection import stub
+from tests.cli.door import Said, rlx
 
 ROOT = Path(__file__).resolve().parents[2]
+RLX = "from rlx_datapipe.cli.main import main; main()"
 PROGRAM = """
 import json, os, sys
 from pathlib import Path
@@ -59,6 +63,25 @@ def python() -> str:
     if not path:
         pytest.skip("set RLX_LAKEAPI_PYTHON to a Python that has lakeapi")
     return path
+
+
+def by_command(python: str, name: str, bucket: Bucket, folder: Path, *options: str, **env: str) -> Said:
+    """A command of `rlx acquire` through lakeapi's door, in that Python and in a folder of its own."""
+    where = ["--archive", bucket.url, "--endpoint", bucket.endpoint, "--door", "lakeapi"]
+    command = [python, "-c", RLX, "acquire", name, *where, *options]
+    environment = {**os.environ, **KEYS, "PYTHONPATH": str(ROOT / "src"), "AWS_EC2_METADATA_DISABLED": "true"}
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        command,
+        env={name: value for name, value in {**environment, **env}.items() if value},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def through_the_door(
@@ -117,3 +140,66 @@ def test_an_account_that_the_content_network_serves_gets_the_same_bytes(
         assert "Referer: a user" in head
         assert "Authorization: AWS4-HMAC-SHA256 Credential=" in head
         assert "Range: bytes=" in head
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_the_commands_tell_by_this_door_what_they_tell_by_the_other(
+    python: str, has_index: bool, bucket: Bucket, exported: Path, tmp_path: Path
+) -> None:
+    bucket.fill(exported)
+    for table in ("trades", "book", "book_delta_v2") if has_index else ():
+        bucket.put_index(table)
+    where = ["--archive", bucket.url, "--endpoint", bucket.endpoint]
+    direct = rlx("acquire", "list-inventory", *where, "--json", env=KEYS).json()
+    listed = by_command(python, "list-inventory", bucket, tmp_path / "work", "--json").json()
+    assert listed == direct
+    staging = tmp_path / "staging"
+    wanted = ["--symbols", "BTCUSDT", "--staging", str(staging)]
+    assert by_command(python, "download", bucket, tmp_path / "work", *wanted).status == 0
+    assert sorted(arrived(staging).values()) == published(exported)
+    for name in ("validate", "status", "certify"):
+        assert rlx("acquire", name, "--staging", staging).status == 0
+    told = rlx("reconstruct", staging, "--out", tmp_path / "dataset", "--json").json()
+    assert told["events"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "told"),
+    [
+        ("no keys", dict.fromkeys(KEYS, ""), "no credentials were found by boto3"),
+        ("no bucket", {}, "there is no such bucket"),
+        ("no profile", {"AWS_PROFILE": "nobody"}, "no such profile"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence(
+    python: str, name: str, env: dict[str, str], told: str, full_bucket: Bucket, tmp_path: Path
+) -> None:
+    bucket = replace(full_bucket, name="no.such.bucket") if name == "no bucket" else full_bucket
+    said = by_command(python, "list-inventory", bucket, tmp_path / "work", **env)
+    assert (said.status, told in said.sentence()) == (2, True), said.err
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("RequestTimeTooSkewed", "the clock of this machine differs too much from the server's"),
+        ("InvalidAccessKeyId", "the store does not know the key id"),
+        ("SignatureDoesNotMatch", "the secret does not belong to the key id"),
+        ("AccessDenied", "the key may not do this"),
+    ],
+)
+def test_a_store_that_refuses_is_told_by_its_own_code(
+    python: str, code: str, told: str, full_bucket: Bucket, tmp_path: Path
+) -> None:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(403)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with stub(refuse) as endpoint:
+        refusing = replace(full_bucket, endpoint=endpoint)
+        said = by_command(python, "list-inventory", refusing, tmp_path / "work")
+    assert (said.status, told in said.sentence()) == (2, True), said.err

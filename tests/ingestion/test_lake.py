@@ -319,9 +319,18 @@ def test_files_are_found_in_order(tmp_path: Path) -> None:
         ("BTC-USDT", "book_delta_v2", "2.snappy.parquet"),
         ("BTC-USDT", "book_delta_v2", "10.snappy.parquet"),
     ]
+    begins = T0 + 7 * SECOND
     assert found[1] == lake.LakeFile(
-        first, "book_delta_v2", "BINANCE", "BTC-USDT", DAY, 1, first.stat().st_size
+        first, "book_delta_v2", "BINANCE", "BTC-USDT", DAY, 1, first.stat().st_size, begins
     )
+
+
+def test_files_of_a_day_are_in_the_order_of_their_rows_whatever_their_names(tmp_path: Path) -> None:
+    later = save(tmp_path, deltas([(9, True, 1.0, 1.0)]), "book_delta_v2")
+    for number, name in ((7, "c3f0.parquet"), (8, "0.snappy.parquet"), (10, "a b.parquet")):
+        pq.write_table(deltas([(number, True, 1.0, 1.0)]), later.with_name(name))
+    names = [file.path.name for file in lake.find_lake_files([tmp_path])]
+    assert names == ["c3f0.parquet", "0.snappy.parquet", later.name, "a b.parquet"]
 
 
 def test_a_lone_file_is_told_by_its_arguments_or_columns(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import groupby
@@ -734,3 +735,17 @@ def test_a_real_file_is_read_whole(name: str, exchange: str, check: Check, recor
     found = parsed(source)
     assert found.rejects == []
     check(found)
+
+
+def test_book_snapshots_of_two_depths_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = Tape(seed=3).play(40).write(tmp_path / "in", [BOOK, TRADES], packed=False)
+    (deep,) = (path for path in folder.rglob("*") if path.is_file() and BOOK in str(path))
+    names, *rows = (line.split(",") for line in deep.read_text().splitlines())
+    kept = [at for at, name in enumerate(names) if not re.search(r"\[[234]\]", name)]
+    shallow = [",".join(row[at] for at in kept) for row in (names, *rows)]
+    (folder / "shallow.csv").write_text("\n".join(shallow) + "\n")
+    told = "found book_snapshot_2, book_snapshot_5.*Give those of one depth: book_snapshot_5 has all"
+    with pytest.raises(SourceError, match=told):
+        find_sources([folder], Settings())
+    (folder / "shallow.csv").unlink()
+    assert len(find_sources([folder], Settings())) == 1

@@ -72,7 +72,7 @@ SETS: dict[str, Prepare] = {
     "LOBSTER AMZN, level 5": _lobster("LOBSTER_SampleFile_AMZN_2012-06-21_5.zip"),
     "LOBSTER AAPL, level 1": _lobster("LOBSTER_SampleFile_AAPL_2012-06-21_1.zip"),
     "LOBSTER AAPL, level 10": _files("lobster/*.csv"),
-    "Bitstamp BTCUSD, 2015-05-01": _files("bitstamp/*.xz"),
+    "Bitstamp BTCUSD, 2015-05-01": _files("bitstamp/*.log.xz"),
 }
 
 

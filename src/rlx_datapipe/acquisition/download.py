@@ -93,6 +93,9 @@ class Downloader:
         self._settings, self._ledger, self._on_progress = settings, ledger, on_progress
         self._fetcher = Fetcher(archive, settings, ledger)
         self._lock = threading.Condition()
+        # Of its own: names are put on the disk under it, and meanwhile nobody should wait for a stretch.
+        self._zones = threading.Lock()
+        self._is_over = False
         self._todo = [one.file for one in plan.files if one.state in TO_FETCH]
         self._waiting = deque(self._todo)
         self._stretches: deque[Stretch] = deque()
@@ -142,6 +145,8 @@ class Downloader:
             deadline_s = time.monotonic() + _FAREWELL_S
             for thread in threads:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
+            with self._zones:
+                self._is_over = True
             for transfer in list(self._open):
                 self._let_go(transfer)
         seconds, fetched = time.monotonic() - begun_s, self._fetcher.fetched_bytes
@@ -200,7 +205,7 @@ class Downloader:
 
     def _begin(self, file: LakeFile) -> None:
         """Open a file, and hand out what is missing of it."""
-        with self._lock:
+        with self._zones:
             path = self._staging.partial(file.key)
         transfer = FileTransfer(self._archive, file, path, self._settings.part_mb * 10**6)
         with self._lock:
@@ -257,8 +262,12 @@ class Downloader:
             self._trusts_tags = record.size_bytes < _TELLING_BYTES
             with self._lock:
                 self._told.append(f"{key.path}: its ETag is no MD5, for what came twice was the same")
-        with self._lock:
+        with self._zones:
+            # Whoever comes behind the farewell finds the staging folder closed: the next run publishes it.
+            if self._is_over:
+                return
             transfer.publish(self._staging, record)
+        with self._lock:
             self._open.discard(transfer)
             self._arrived[key] = record.size_bytes
 

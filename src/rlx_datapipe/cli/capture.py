@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from rlx_datapipe.cli.groups import LazyGroup
 
 _HOMES = {
     "run": "record a live market, byte for byte, until it is stopped",
@@ -15,27 +15,6 @@ _HOMES = {
 }
 
 
-class _Lazy(click.Group):
-    """Lists commands without importing them; ``run`` is `rlx_datapipe.cli.capture_run.run`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Commands in the order of their use."""
-        return list(_HOMES)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, loaded now."""
-        if cmd_name not in _HOMES:
-            return None
-        home = importlib.import_module(f"rlx_datapipe.cli.capture_{cmd_name}")
-        command: click.Command = getattr(home, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Commands with one line each, from the list above."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_HOMES.items()))
-
-
-@click.group(cls=_Lazy)
+@click.group(cls=LazyGroup, homes=_HOMES, stem="capture_")
 def capture() -> None:
     """Record live markets: raw, whole, exactly timed."""

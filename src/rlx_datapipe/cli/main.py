@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import sys
 from typing import Any
 
 import click
 
+from rlx_datapipe.cli.groups import LazyGroup
 from rlx_datapipe.cli.terminal import heeding_sigterm, steady
 from rlx_datapipe.core.program import without_guests
 
@@ -31,8 +31,8 @@ _WITH_GUESTS = {"bench", "fidelity"}
 """Commands that run what others wrote, which may need pandas and scipy."""
 
 
-class _Lazy(click.Group):
-    """Lists commands without importing them: `rlx --help` must not load Numba or Arrow."""
+class _Door(LazyGroup):
+    """All commands; `rlx --help` must load neither Numba nor Arrow."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """As click does; also here, a reader that goes away is no error."""
@@ -44,38 +44,18 @@ class _Lazy(click.Group):
         with steady(), heeding_sigterm():
             return super().invoke(ctx)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Commands in the order of the line of data."""
-        return list(_HOMES)
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, loaded now."""
-        if cmd_name not in _HOMES:
-            return None
-        if cmd_name not in _WITH_GUESTS:
+        if cmd_name in _HOMES and cmd_name not in _WITH_GUESTS:
             without_guests()
-        command: click.Command = getattr(importlib.import_module(f"rlx_datapipe.cli.{cmd_name}"), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Commands with one line each, from the list above."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_HOMES.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a near miss for an unknown name."""
-        if args and not args[0].startswith("-") and args[0] not in _HOMES:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _HOMES, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
+        return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Door,
+    homes=_HOMES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="rlx-datapipe", prog_name="rlx")
 def main() -> None:
     """Exact, chronological market events with the full order book at every one of them.

@@ -42,7 +42,10 @@ _MAX_PROBED_DECIMALS = 18
 
 
 class LakeFile(msgspec.Struct, frozen=True):
-    """One file of the archive; ``date`` is None only where neither path, argument nor a row tells it."""
+    """One file of the archive; ``date`` is None only where neither path, argument nor a row tells it.
+
+    ``begins`` is the time of its first row in ns, 0 where that is not sound, or not asked for.
+    """
 
     path: Path
     table: str
@@ -51,16 +54,18 @@ class LakeFile(msgspec.Struct, frozen=True):
     date: dt.date | None
     rows: int
     bytes: int
+    begins: int = 0
 
 
 def find_lake_files(
     paths: Iterable[str | Path], exchange: str = "", symbol: str = "", date: dt.date | None = None
 ) -> list[LakeFile]:
-    """Crypto Lake files under folders or given one by one, by exchange, symbol, table, date and name.
+    """Crypto Lake files under folders or given one by one, by exchange, symbol, table, date and first row.
 
-    The table is recognised by its columns, whatever the file is called. Exchange, symbol and date come from
-    the folders (``exchange=BINANCE``), else from the arguments, else from the columns of the same names and
-    the first row. Other tables of the archive, and names that begin with ``.`` or ``_``, are passed over.
+    Names of files tell no order: those of the archive are random. The table is recognised by its columns,
+    whatever the file is called. Exchange, symbol and date come from the folders (``exchange=BINANCE``), else
+    from the arguments, else from the columns of the same names and the first row. Other tables of the
+    archive, and names that begin with ``.`` or ``_``, are passed over.
 
     Raises
     ------
@@ -93,11 +98,12 @@ def _candidates(start: Path) -> list[Path]:
     ]
 
 
-def _order(file: LakeFile) -> tuple[str, str, str, dt.date, list[tuple[int, str]], str]:
-    """Numbers in names count as numbers, so that 10 comes after 2."""
+def _order(file: LakeFile) -> tuple[str, str, str, dt.date, int, list[tuple[int, str]], str]:
+    """By what files hold; where that does not tell, by their names, numbers in them as numbers."""
     parts = re.findall(r"\d+|\D+", file.path.name)
     name = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-    return file.exchange, file.symbol, file.table, file.date or dt.date.min, name, str(file.path)
+    day = file.date or dt.date.min
+    return file.exchange, file.symbol, file.table, day, file.begins, name, str(file.path)
 
 
 def _describe(path: Path, exchange: str, symbol: str, date: dt.date | None) -> LakeFile:
@@ -112,14 +118,17 @@ def _describe(path: Path, exchange: str, symbol: str, date: dt.date | None) -> L
                 expected=told.table,
             )
         first = _first_row(file, layout, path)
+        begins = int(first.get("time", "0"))
+        is_sound = EARLIEST_NS <= begins < LATEST_NS
         lake = LakeFile(
             path=path,
             table=layout.table,
             exchange=told.exchange or exchange or first.get("exchange", ""),
             symbol=told.symbol or symbol or first.get("symbol", ""),
-            date=told.date or date or _day(int(first.get("time", "0"))),
+            date=told.date or date or (_day(begins) if is_sound else None),
             rows=file.metadata.num_rows,
             bytes=path.stat().st_size,
+            begins=begins if is_sound else 0,
         )
     missing = [name for name in ("exchange", "symbol") if not getattr(lake, name)]
     if missing:
@@ -163,9 +172,7 @@ def _first_row(file: pq.ParquetFile, layout: Layout, path: Path) -> dict[str, st
     return told | {"time": str(time[0].as_py() or 0)}
 
 
-def _day(time_ns: int) -> dt.date | None:
-    if not EARLIEST_NS <= time_ns < LATEST_NS:
-        return None
+def _day(time_ns: int) -> dt.date:
     return dt.datetime.fromtimestamp(time_ns // 10**9, dt.UTC).date()
 
 

@@ -15,10 +15,6 @@ from rlx_datapipe.ingestion.found import refuse_copies, split_paths
 from rlx_datapipe.ingestion.source import Decimals, Source, file_bytes
 from rlx_datapipe.ingestion.wanted import Ignored, Wanted
 
-__all__ = ["FORMATS", "LAKE", "Source", "file_bytes", "find_sources"]
-
-FORMATS = NAMES
-
 
 def find_sources(
     paths: Iterable[str | Path],
@@ -39,7 +35,7 @@ def find_sources(
     paths
         Files or folders.
     format
-        One of `FORMATS`, or ``auto``.
+        One of `formats.NAMES`, or ``auto``.
     exchange
         Exchange of Crypto Lake files whose path does not tell it.
     symbols
@@ -60,8 +56,8 @@ def find_sources(
     OptionError
         When no such symbol is there.
     """
-    if format not in ("auto", *FORMATS):
-        raise OptionError("unknown format", found=format, expected=", ".join(("auto", *FORMATS)))
+    if format not in ("auto", *NAMES):
+        raise OptionError("unknown format", found=format, expected=", ".join(("auto", *NAMES)))
     wanted = Wanted(settings, format, exchange, tuple(symbols), decimals, key_file, on_ignored)
     files, archives, folders = split_paths(
         list(dict.fromkeys(Path(path) for path in paths)),

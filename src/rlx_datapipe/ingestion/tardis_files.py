@@ -56,7 +56,7 @@ def find_tardis(paths: Sequence[Path], wanted: Wanted) -> list[Source]:
     ------
     SourceError
         When the columns of a file are of no known data type, it mixes symbols, none of its first rows can be
-        read, or no file has any.
+        read, no file has any, or there are book snapshots of more than one depth.
     """
     heads: list[_Headed] = []
     for path in paths:
@@ -79,6 +79,7 @@ def find_tardis(paths: Sequence[Path], wanted: Wanted) -> list[Source]:
 
 
 def _source(parts: list[_Headed], wanted: Wanted) -> Source:
+    _require_one_depth(parts)
     parts.sort(key=lambda part: (part.layout.table, part.first_us, part.path.name, str(part.path)))
     probes = [part.probe for part in parts]
     return Source(
@@ -88,6 +89,20 @@ def _source(parts: list[_Headed], wanted: Wanted) -> Source:
         files=tuple(part.path for part in parts),
         tables=tuple(part.layout.table for part in parts),
     )
+
+
+def _require_one_depth(parts: list[_Headed]) -> None:
+    """Refuse book snapshots of several depths: where the shallow one ends, the book would seem to end."""
+    depths = {part.layout.levels: part for part in parts if part.layout.levels}
+    if len(depths) > 1:
+        deepest = depths[max(depths)].layout.table
+        raise SourceError(
+            "book snapshots of more than one depth",
+            file=depths[min(depths)].path,
+            symbol=parts[0].symbol,
+            found=", ".join(depths[levels].layout.table for levels in sorted(depths)),
+            remedy=f"Give those of one depth: {deepest} has all that the others have",
+        )
 
 
 def _head(path: Path) -> _Headed | None:
@@ -115,7 +130,7 @@ def _head(path: Path) -> _Headed | None:
                 file=path,
                 found=", ".join(_text(one) for one in found[:5]),
                 expected="one, as in files that are downloaded by symbol",
-                remedy=f"Split it by its column {name}",
+                remedy=f"Split it by its column {name}: docs/mapping.md has the line for it",
             )
     exchange, symbol = _text(exchanges[0]), _text(symbols[0])
     time = whole[0][layout.places[layout.names.index("local_timestamp")]]

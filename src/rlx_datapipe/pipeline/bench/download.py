@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,11 +24,33 @@ from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, middle
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 
-FILES, FILE_MB = 12, 20
 _BUCKET, _TABLE = "lake", "trades"
 _KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 _PATIENCE_S = 30.0
 _ALIKE = 0.9
+
+
+class Shape(NamedTuple):
+    """Files of an archive: what they are like, how many, and of how many MB."""
+
+    name: str
+    files: int
+    file_mb: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of all of them."""
+        return self.files * self.file_mb * 10**6
+
+
+SHAPES = (Shape("large files", 2, 100), Shape("small files", 12, 20))
+
+
+class Turns(NamedTuple):
+    """Seconds by the clock, and of our processor time: (plain requests, a download), turn by turn."""
+
+    clock_s: list[tuple[float, float]]
+    cpu_s: list[tuple[float, float]]
 
 
 def measure(bench: Workbench) -> Measured:
@@ -36,47 +59,65 @@ def measure(bench: Workbench) -> Measured:
     Ours plans, journals each piece, keeps the ledger, hashes, syncs and publishes; the plain requests run as
     many at a time, of the same size, and throw away what they get. Both in turn, by the clock, for a network
     is waited for; beside that the processor time of this process. The server is moto in a process of its own,
-    on the same cores: it is what limits both.
+    on the same cores. It reads a whole object for each request: of large files it gives some 30 to 100 MB/s,
+    as a network does, and limits both. Small ones it gives as fast as memory is copied; then processors limit
+    both, of which a download needs more, for it hashes and writes.
 
-    Input: 12 files of 20 MB, seeded. Needs moto: pip install 'moto[server]'.
+    Input: 2 files of 100 MB and 12 of 20 MB, seeded. Needs moto: pip install 'moto[s3,server]'.
     """
     _require_moto()
+    turns = {shape: _turns(bench, shape) for shape in SHAPES}
+    figures = [_figure(shape, turns[shape]) for shape in SHAPES]
+    told = {"mb_per_second": figures[0].figure, "ratio_to_plain": figures[0].ratio}
+    return Measured(figures, told)
+
+
+def _turns(bench: Workbench, shape: Shape) -> Turns:
+    """Plain requests and downloads in turn; the first of each warms the server up, and is not told."""
     archive = bench.new_folder("archive")
-    total = _make(archive, bench.options.seed)
-    ours: list[float] = []
-    plain: list[float] = []
-    busy: list[float] = []
+    _make(archive, bench.options.seed, shape)
+    turns = Turns([], [])
     with _server() as endpoint:
         settings = AcquisitionSettings(
             endpoint=endpoint, ledger=str(bench.new_folder("ledger")), disk_reserve_gb=0.0, quota_gb=0.0
         )
         _fill(endpoint, archive)
+        shutil.rmtree(archive)
         for turn in range(max(1, bench.options.repeats) + 1):
-            bench.on_step(f"{total / 1e6:,.0f} MB by plain requests, then by a download")
-            alone_s, _ = _timed(lambda: _plain(settings))
+            bench.on_step(
+                f"{shape.total / 1e6:,.0f} MB in {shape.name}: by plain requests, then by a download"
+            )
+            alone = _timed(lambda: _plain(settings, shape))
             staging = bench.new_folder("staging")
-            took_s, cpu_s = _timed(lambda staging=staging: _download(settings, staging))  # type: ignore[misc]
+            took = _timed(lambda staging=staging: _download(settings, staging, shape))  # type: ignore[misc]
+            shutil.rmtree(staging)
             if turn:
-                # The first of each warms the server up.
-                plain.append(alone_s)
-                ours.append(took_s)
-                busy.append(cpu_s)
-    ratio = middle(alone / took for alone, took in zip(plain, ours, strict=True))
-    figure = Figure(
-        claim="download, with journal, digests and ledger",
-        figure=total / middle(ours) / 1e6,
+                turns.clock_s.append((alone[0], took[0]))
+                turns.cpu_s.append((alone[1], took[1]))
+    return turns
+
+
+def _figure(shape: Shape, turns: Turns) -> Figure:
+    """What the turns tell of files of one shape."""
+    plain_s, ours_s = (list(one) for one in zip(*turns.clock_s, strict=True))
+    plain_cpu_s, cpu_s = (list(one) for one in zip(*turns.cpu_s, strict=True))
+    ratios = [alone / took for alone, took in turns.clock_s]
+    is_the_servers = shape is SHAPES[0]
+    return Figure(
+        claim=f"download of {shape.name}, with journal, digests and ledger",
+        figure=shape.total / middle(ours_s) / 1e6,
         unit="MB/s",
-        target=f"> {_ALIKE} of the server alone",
-        is_met=ratio > _ALIKE,
-        ratio=ratio,
+        target=f"> {_ALIKE} of the server alone" if is_the_servers else "",
+        is_met=middle(ratios) > _ALIKE if is_the_servers else None,
+        ratio=middle(ratios),
         ratio_to="plain requests",
         detail={
-            "plain_mb_s": total / middle(plain) / 1e6,
-            "cpu_s_a_gb": 1e9 * middle(busy) / total,
-            "ratios": [alone / took for alone, took in zip(plain, ours, strict=True)],
+            "plain_mb_s": shape.total / middle(plain_s) / 1e6,
+            "cpu_s_a_gb": 1e9 * min(cpu_s) / shape.total,
+            "plain_cpu_s_a_gb": 1e9 * min(plain_cpu_s) / shape.total,
+            "ratios": ratios,
         },
     )
-    return Measured([figure], {"mb_per_second": figure.figure, "ratio_to_plain": ratio})
 
 
 def _require_moto() -> None:
@@ -89,14 +130,13 @@ def _require_moto() -> None:
         ) from error
 
 
-def _make(folder: Path, seed: int) -> int:
-    """Files of seeded bytes with the names of an archive; their bytes in all."""
+def _make(folder: Path, seed: int, shape: Shape) -> None:
+    """Files of seeded bytes with the names of an archive."""
     dice = random.Random(seed)  # noqa: S311 (made data)
-    for day in range(1, FILES + 1):
+    for day in range(1, shape.files + 1):
         path = folder / _TABLE / "exchange=BINANCE" / "symbol=BTC-USDT" / f"dt=2024-08-{day:02d}"
         path.mkdir(parents=True)
-        (path / "1.snappy.parquet").write_bytes(dice.randbytes(FILE_MB * 10**6))
-    return FILES * FILE_MB * 10**6
+        (path / "1.snappy.parquet").write_bytes(dice.randbytes(shape.file_mb * 10**6))
 
 
 @contextmanager
@@ -135,7 +175,7 @@ def _one_piece() -> Any:
     return TransferConfig(multipart_threshold=10**9)
 
 
-def _plain(settings: AcquisitionSettings) -> None:
+def _plain(settings: AcquisitionSettings, shape: Shape) -> None:
     """The same bytes by ranged requests of obstore, thrown away."""
     import obstore
     from obstore.store import S3Store
@@ -161,14 +201,14 @@ def _plain(settings: AcquisitionSettings) -> None:
 
     with ThreadPoolExecutor(settings.parts) as threads:
         got = sum(threads.map(get, parts))
-    if got != FILES * FILE_MB * 10**6:
+    if got != shape.total:
         raise OptionError("the server sent another number of bytes", found=got)
 
 
-def _download(settings: AcquisitionSettings, staging: Path) -> None:
+def _download(settings: AcquisitionSettings, staging: Path, shape: Shape) -> None:
     archive = open_door(f"s3://{_BUCKET}", settings, _KEYS, "direct")
     outcome = fetch(prepare(archive, Wanted(), staging, settings, {}))
-    if outcome.failed or outcome.fetched_bytes != FILES * FILE_MB * 10**6:
+    if outcome.failed or outcome.fetched_bytes != shape.total:
         raise OptionError("the download failed", found=json.dumps(msgspec.to_builtins(outcome.failed)))
 
 
