@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.assessment.feeds import MS, T0, delta, feed, snapshot, trade
 
-from rlx_datapipe.assessment.spread import Spread
+from rlx_datapipe.core.spread import Spread
 from rlx_datapipe.assessment.windows import Shape, Window, Windows
 from rlx_datapipe.core.event import Int64Array, Side
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from rlx_datapipe.assessment.spread import count_value, no_spreads
+from rlx_datapipe.core.spread import count_value, no_spreads
 from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind
 

@@ -18,7 +18,7 @@ from rlx_datapipe.assessment.result import (
     LossReport,
     RateReport,
 )
-from rlx_datapipe.assessment.spread import Spread
+from rlx_datapipe.core.spread import Spread
 from rlx_datapipe.assessment.strategy import BookStated
 from rlx_datapipe.assessment.timeline import NS_PER_HOUR
 from rlx_datapipe.assessment.windows import Shape, Window

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from rlx_datapipe.store.manifest import ChainManifest
-from rlx_datapipe.store.tables import DataFile, data_files, read_file
+from rlx_datapipe.store.tables import DataFile, data_files, read_file, read_groups
 
 
 def chain_files(path: Path, table: str, chain: ChainManifest) -> list[DataFile]:
@@ -23,3 +23,19 @@ def chain_batches(
     """Rows of one chain of a table in order, one Arrow table per data file."""
     for file in chain_files(path, table, chain):
         yield read_file(table, file.path, columns)
+
+
+def chain_groups(
+    path: Path, table: str, chain: ChainManifest, start: tuple[int, int] = (0, 0)
+) -> Iterator[tuple[pa.Table, tuple[int, int]]]:
+    """Rows of one chain of a table in order, a row group at a time, in the table's `written_schema`.
+
+    With each comes where the next one is: the number of its file, and of its row group there. ``start`` is
+    such a place.
+    """
+    first, group = start
+    for number, file in enumerate(chain_files(path, table, chain)):
+        if number < first:
+            continue
+        for at, rows in read_groups(table, file.path, group if number == first else 0):
+            yield rows, (number, at + 1)
