@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -41,7 +42,8 @@ def _groups(rows: list[Row]) -> Groups:
 def _runs(rows: list[Row]) -> Int64Array:
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T.copy()
     runs = np.zeros((3, len(rows)), dtype=np.int64)
-    count = digest_runs(np.ones(len(rows), dtype=np.bool_), columns[0], *columns, runs)
+    one, two, three = columns
+    count = digest_runs(np.ones(len(rows), dtype=np.bool_), one, one, two, three, runs)
     return runs[:, :count]
 
 
@@ -69,7 +71,7 @@ def test_a_ledger_in_parts_finds_what_a_comparison_of_all_finds(
     theirs = _groups(golden)
     ledger = Ledger(theirs)
     edges = [0, *sorted(cuts), len(found)]
-    for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(edges)):
         if number == stop:
             resumed = Ledger(theirs)
             resumed.restore(ledger.state())

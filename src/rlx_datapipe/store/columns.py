@@ -45,7 +45,7 @@ def widen(values, factor, words):  # type: ignore[no-untyped-def]
 
 @kernel
 def _narrow(words, decimals, values):  # type: ignore[no-untyped-def]
-    """Fill ``values`` with 128-bit numbers divided by ``10**decimals``; the index of the first inexact, or -1.
+    """Fill ``values`` with 128-bit numbers over ``10**decimals``; the index of the first inexact, or -1.
 
     A number that is a multiple of 10^k is one of 2^k, which is a shift, and then of 5^k, which has an inverse
     modulo 2^64; multiplied back, the quotient tells whether it was one.

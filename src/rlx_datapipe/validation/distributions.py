@@ -14,8 +14,8 @@ from rlx_datapipe.core.spread import EDGES
 from rlx_datapipe.validation.rule import Outcome, Rule, plural
 
 MARGIN = 0.05
-"""Distance above which two distributions are told to differ. No more than a hint: what distance the market has
-from itself depends on how slowly it changes, and only `rlx fidelity` measures that."""
+"""Distance above which two distributions are told to differ. No more than a hint: what distance the market
+has from itself depends on how slowly it changes, and only `rlx fidelity` measures that."""
 COUNT_MIN = 1_000
 """Values on either side below which a distance is told, but not judged: its own noise is near the margin."""
 COMPARED = ("trade_quantity", "delta_quantity", "trade_interval_ns", "depth_interval_ns", "price_step")
@@ -23,7 +23,7 @@ _TERMS_MAX = 100
 
 
 class Distributions(Rule):
-    """Sizes, intervals and price steps of both sides, by the greatest distance of their distribution functions.
+    """Sizes, intervals and price steps of both sides, by the greatest distance of their functions.
 
     The distance is exact at the edges of the bins. Between them it can be greater by at most ``error``: bins
     of values below 1,024 hold one value each, those above are 1/1024 to 1/512 of their value wide.

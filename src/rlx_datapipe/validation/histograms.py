@@ -16,7 +16,7 @@ NAMES = (
     "price_step",
     "second_return_ppb",
 )
-"""In the steps of the instrument's scale, in ns, or in parts of 10^9; ``second_return_ppb`` is its magnitude."""
+"""In the steps of the instrument's scale, in ns, or in parts of 10^9; of a return its magnitude."""
 HELD = 65_536
 """Events that wait for others with an earlier time; one that comes later still counts where it came."""
 _SECOND_NS = 1_000_000_000

@@ -16,7 +16,7 @@ from rlx_datapipe.validation.rule import Outcome, Rule
 TAILS = ("trade_quantity", "second_return_ppb")
 TAIL_SHARE = 0.05
 TAIL_MIN = 100
-"""Fewer values have no tail to speak of: its exponent would be known to a tenth of its distance from 1 only."""
+"""With fewer the exponent is known to no better than a tenth of its distance from 1."""
 ERRORS_MAX = 2.0
 """Standard errors by which the exponents of the two sides may differ."""
 _EXPONENT_MAX = 40.0

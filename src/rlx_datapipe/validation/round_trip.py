@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from rlx_datapipe.core.event import Flag, Kind
 from rlx_datapipe.core.finding import Finding, Severity
-from rlx_datapipe.core.units import parse_many
 from rlx_datapipe.core.schema import PRICE
+from rlx_datapipe.core.units import parse_many
 from rlx_datapipe.store.columns import to_decimals
 from rlx_datapipe.validation.condense import digest_runs
 from rlx_datapipe.validation.golden import Golden

@@ -14,7 +14,6 @@ from rlx_datapipe.validation.reading import Stretch
 from rlx_datapipe.validation.result import NAMED_MAX
 from rlx_datapipe.validation.rule import Outcome, Rule, Subject, plural, share
 
-
 MISSING_SHARE_MAX = 0.0001
 """Share of depth messages that gaps on record may come to: 0.01 %, below which a dataset is still usable."""
 

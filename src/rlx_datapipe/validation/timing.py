@@ -15,13 +15,13 @@ from rlx_datapipe.validation.rule import Outcome, Rule, Subject, plural
 
 WINDOW_NS = 60_000_000_000
 STEP_NS = 250_000_000
-"""The least lag of a minute is that of the way alone, which does not change by so much: a clock was set."""
+"""The least lag of a minute is that of the way alone, which never changes by so much: a clock was set."""
 _UNSET = np.iinfo(np.int64).max
 _MS = 1_000_000
 
 
 class Timing(Rule):
-    """Lags between the two clocks, their resolutions, the longest silence, and minutes between which one stepped.
+    """Lags between the two clocks, their resolutions, the longest silence, and steps of either clock.
 
     All is measured, and none of it fails a dataset: what a recorder's clock did is no fault of the events.
     Percentiles are right to two in a thousand; the greatest lag is exact.
@@ -109,14 +109,14 @@ class Timing(Rule):
         if p50 is None or p99 is None or self._lag_max is None:
             return Outcome("No receive times.", measures, skipped=True)
         headline = (
-            f"Lag {p50 / _MS:,.4g} ms at P50, {p99 / _MS:,.4g} ms at P99, {self._lag_max / _MS:,.4g} ms at most; "
+            f"Lag {p50 / _MS:,.4g} ms at P50, {p99 / _MS:,.4g} at P99, {self._lag_max / _MS:,.4g} at most; "
             f"exchange's stamps in steps of {_told(self._resolution[0])}; longest silence "
             f"{_told(self.longest_silence_ns)}."
         )
         findings: list[Finding] = []
         if self.steps:
             message = (
-                f"{plural(int(self.steps), 'step')} of a clock by 250 ms or more from one minute to the next, "
+                f"{plural(int(self.steps), 'step')} of a clock by 250 ms or more between two minutes, "
                 f"the largest {_told(self.largest_step_ns)}"
             )
             findings.append(self.found(Severity.WARN, message, largest_clock_step_ns=self.largest_step_ns))
@@ -125,7 +125,8 @@ class Timing(Rule):
 
 def _told(duration_ns: int) -> str:
     """A duration in the largest unit of which it has one."""
-    for unit, size in (("s", 1_000_000_000), ("ms", _MS), ("us", 1_000)):
+    for unit, size in (("h", 3_600_000_000_000), ("s", 1_000_000_000), ("ms", _MS), ("us", 1_000)):
         if duration_ns >= size:
-            return f"{duration_ns / size:,.4g} {unit}"
+            told = duration_ns / size
+            return f"{told:,.0f} {unit}" if told >= 1_000 else f"{told:.4g} {unit}"
     return f"{duration_ns} ns"
