@@ -154,7 +154,7 @@ class Sequence(Rule):
     ) -> list[Finding]:
         findings = []
         if self.gaps:
-            few = missing_share is not None and missing_share < MISSING_SHARE_MAX
+            few = missing is not None and missing < MISSING_SHARE_MAX * (missing + self.groups)
             message = f"{plural(self.gaps, 'gap')} or reset on record{_lost(missing, missing_share)}"
             findings.append(self.found(Severity.WARN if few else Severity.GATE, message))
         if self.breaks:
