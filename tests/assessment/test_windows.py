@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.assessment.feeds import MS, T0, delta, feed, snapshot, trade
 
-from rlx_datapipe.assessment.spread import Spread
 from rlx_datapipe.assessment.windows import Shape, Window, Windows
 from rlx_datapipe.core.event import Int64Array, Side
+from rlx_datapipe.core.spread import Spread
 
 START = T0 // (100 * MS) * 100 * MS
 CHANGES = st.lists(

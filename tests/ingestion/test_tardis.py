@@ -37,7 +37,8 @@ from rlx_datapipe.core.feed import Parsed, Reject
 from rlx_datapipe.core.sequence import Link
 from rlx_datapipe.core.skip import Skip
 from rlx_datapipe.ingestion import csv_lines, tardis
-from rlx_datapipe.ingestion.ingest import DataIngestion, ingest, parsed_batches
+from rlx_datapipe.ingestion.ingest import DataIngestion, ingest
+from rlx_datapipe.ingestion.parsed import parsed_batches
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.ingestion.sources import find_sources
 from rlx_datapipe.ingestion.tardis_messages import BROKEN

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlx_datapipe.assessment.spread import count_value, no_spreads
 from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind
 from rlx_datapipe.core.sequence import Link
+from rlx_datapipe.core.spread import count_value, no_spreads
 
 NAMED_MAX = 1_000
 """Gaps, and quiet stretches, that are kept by name; all are counted."""

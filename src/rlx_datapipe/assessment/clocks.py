@@ -6,9 +6,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from rlx_datapipe.assessment.spread import count_value, no_spreads
 from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind
+from rlx_datapipe.core.spread import count_value, no_spreads
 
 COARSE_NS = 1_000_000
 NEARLY_NS = 256

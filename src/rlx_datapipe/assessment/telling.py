@@ -18,13 +18,13 @@ from rlx_datapipe.assessment.result import (
     LossReport,
     RateReport,
 )
-from rlx_datapipe.assessment.spread import Spread
 from rlx_datapipe.assessment.strategy import BookStated
 from rlx_datapipe.assessment.timeline import NS_PER_HOUR
 from rlx_datapipe.assessment.windows import Shape, Window
 from rlx_datapipe.core.event import NONE, Kind
 from rlx_datapipe.core.period import time_text
 from rlx_datapipe.core.sequence import Link
+from rlx_datapipe.core.spread import Spread
 
 CADENCE_NS = 1_000_000_000
 """Snapshots that come at least so often, at the median, are a sampled book."""

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from rlx_datapipe.assessment.spread import HALF, count_value, no_spreads
 from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Side
+from rlx_datapipe.core.spread import HALF, count_value, no_spreads
 
 GRID_NS = 100_000_000
 """Where no book is sampled: what samples every 100 ms would lose."""

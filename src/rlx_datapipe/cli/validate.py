@@ -23,6 +23,7 @@ from rlx_datapipe.core.errors import EXIT_DONE, EXIT_VERDICT_FAILED
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Also write a Markdown report."
 )
+@click.option("--resume", is_flag=True, help="Go on where the same validation was killed.")
 @key_option
 @json_option
 @guarded
@@ -31,19 +32,23 @@ def validate(
     golden: tuple[str, ...],
     symbol: str | None,
     report: Path | None,
+    resume: bool,
     key_file: Path | None,
     as_json: bool,
 ) -> None:
     """Check DATASET by all rules; exit status 1 if the verdict is a failure.
 
-    Without --golden the dataset's own quotes (bookTicker) judge its book.
+    Without --golden the dataset's own quotes (bookTicker) judge its book. A long validation saves where it is
+    in a folder beside DATASET, which is removed when it is done.
     """
     from rlx_datapipe.pipeline.validate import validate as run
     from rlx_datapipe.store.files import unwritable
     from rlx_datapipe.validation.report import to_markdown
 
     with progress_bar() as on_progress:
-        result = run(dataset, symbol, golden=golden, key_file=key_file, on_progress=on_progress)
+        result = run(
+            dataset, symbol, golden=golden, key_file=key_file, resume=resume, on_progress=on_progress
+        )
     if report is not None:
         try:
             report.write_text(to_markdown(result), "utf-8")

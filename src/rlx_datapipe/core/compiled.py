@@ -30,6 +30,7 @@ _HOMES = (
     "simulation/lob",
     "sink",
     "store",
+    "validation",
     "venues",
 )
 """Folders that hold kernels, or constants that kernels take in."""

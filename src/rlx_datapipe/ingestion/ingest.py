@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.event import NONE, Field, Int64Array, Quote, empty_events, empty_quotes
+from rlx_datapipe.core.event import Int64Array, empty_events, empty_quotes
 from rlx_datapipe.core.feed import Parsed, Reject
 from rlx_datapipe.core.replayed import Quality
 from rlx_datapipe.core.skip import Skip
@@ -179,31 +179,3 @@ class DataIngestion:
 def ingest(source: Source, settings: Settings) -> Iterator[Ingested]:
     """The batches of a `DataIngestion` from the beginning to the end."""
     return iter(DataIngestion(source, settings))
-
-
-def parsed_batches(source: Source, settings: Settings) -> Iterator[tuple[Parsed, int]]:
-    """What the readers make of each batch, unsorted, in order of arrival, with the bytes read so far.
-
-    Of several streams the one comes next that had come least far in receive time: each stands in its own
-    order, and between streams the order of arrival holds to within a batch.
-    """
-    reader = open_reader(source, Task(settings))
-    steps = {stream: reader.steps(stream, 0, 0) for stream in range(reader.streams)}
-    newest = dict.fromkeys(steps, NONE)
-    done: dict[int, int] = {}
-    while steps:
-        stream = min(steps, key=newest.__getitem__)
-        step = next(steps[stream], None)
-        if step is None:
-            del steps[stream]
-            continue
-        done[step.file] = step.bytes
-        for file in [file for file in range(step.file) if reader.stream_of(file) == stream]:
-            done[file] = file_bytes(reader.source.files[file])
-        newest[stream] = max(newest[stream], _newest_received(step.parsed))
-        yield step.parsed, sum(done.values())
-
-
-def _newest_received(parsed: Parsed) -> int:
-    events, quotes = parsed.events[Field.RECEIVED_TIME], parsed.quotes[Quote.RECEIVED_TIME]
-    return max(int(events.max(initial=NONE)), int(quotes.max(initial=NONE)))

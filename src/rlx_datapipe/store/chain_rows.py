@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.store.manifest import ChainManifest
-from rlx_datapipe.store.tables import DataFile, data_files, read_file
+from rlx_datapipe.store.tables import DataFile, data_files, read_file, read_groups
 
 
 def chain_files(path: Path, table: str, instrument: Instrument) -> list[DataFile]:
@@ -27,6 +27,23 @@ def chain_batches(
         yield read_file(table, file.path, columns)
 
 
+<<<<<<< HEAD
 def rows_of(file: DataFile) -> int:
     """How many rows a data file has, as its footer says."""
     return int(pq.read_metadata(file.path).num_rows)
+=======
+def chain_groups(
+    path: Path, table: str, chain: ChainManifest, start: tuple[int, int] = (0, 0)
+) -> Iterator[tuple[pa.Table, tuple[int, int]]]:
+    """Rows of one chain of a table in order, a row group at a time, in the table's `written_schema`.
+
+    With each comes where the next one is: the number of its file, and of its row group there. ``start`` is
+    such a place.
+    """
+    first, group = start
+    for number, file in enumerate(chain_files(path, table, chain)):
+        if number < first:
+            continue
+        for at, rows in read_groups(table, file.path, group if number == first else 0):
+            yield rows, (number, at + 1)
+>>>>>>> h-valid

@@ -15,6 +15,9 @@ from rlx_datapipe.core.units import POWERS
 _CODES = pa.dictionary(pa.int32(), pa.string())
 _CODED = {"events": ("event_type", "side")}
 
+_FIVES = np.array([5**k for k in range(DECIMALS + 1)], dtype=np.uint64)
+_INVERSES = np.array([pow(5**k, -1, 1 << 64) for k in range(DECIMALS + 1)], dtype=np.uint64)
+"""Of 5^k modulo 2^64."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
@@ -41,34 +44,30 @@ def widen(values, factor, words):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _divide_one(high, low, divisor):  # type: ignore[no-untyped-def]
-    """Quotient and remainder of a 128-bit number by a 64-bit one, bit by bit; high < divisor."""
-    remainder = high
-    quotient = np.uint64(0)
-    for bit in range(63, -1, -1):
-        carry = remainder >> np.uint64(63)
-        remainder = (remainder << np.uint64(1)) | ((low >> np.uint64(bit)) & np.uint64(1))
-        quotient <<= np.uint64(1)
-        if carry or remainder >= divisor:
-            remainder -= divisor
-            quotient |= np.uint64(1)
-    return quotient, remainder
+def _narrow(words, decimals, values):  # type: ignore[no-untyped-def]
+    """Fill ``values`` with 128-bit numbers over ``10**decimals``; the index of the first inexact, or -1.
 
-
-@kernel
-def _narrow(words, divisor, values):  # type: ignore[no-untyped-def]
-    """Fill ``values`` with 128-bit numbers divided by ``divisor``; the index of the first inexact, or -1."""
-    d = np.uint64(divisor)
+    A number that is a multiple of 10^k is one of 2^k, which is a shift, and then of 5^k, which has an inverse
+    modulo 2^64; multiplied back, the quotient tells whether it was one.
+    """
+    shift, factor = np.uint64(decimals), _FIVES[decimals]
+    inverse = _INVERSES[decimals]
+    mask = (np.uint64(1) << shift) - np.uint64(1)
     top = np.uint64(1) << np.uint64(63)
+    f_low, f_high = factor & _LOW, factor >> _HALF
     for i in range(values.shape[0]):
         low, high = words[2 * i], words[2 * i + 1]
-        if high == 0:
-            quotient, remainder = low // d, low % d
-        elif high < d:
-            quotient, remainder = _divide_one(high, low, d)
-        else:
+        if low & mask:
             return i
-        if remainder != 0 or quotient >= top:
+        if shift:
+            low = (low >> shift) | (high << (np.uint64(64) - shift))
+            high >>= shift
+        quotient = low * inverse
+        # The low word of quotient * factor is right by construction; the high word must be, too.
+        q_low, q_high = quotient & _LOW, quotient >> _HALF
+        middle = q_high * f_low + ((q_low * f_low) >> _HALF)
+        other = q_low * f_high + (middle & _LOW)
+        if q_high * f_high + (middle >> _HALF) + (other >> _HALF) != high or quotient >= top:
             return i
         values[i] = np.int64(quotient)
     return -1
@@ -100,18 +99,20 @@ def from_decimals(column: pa.Array | pa.ChunkedArray, decimals: int) -> Int64Arr
     words = np.frombuffer(column.buffers()[1], dtype=np.uint64)[
         2 * column.offset : 2 * (column.offset + count)
     ]
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
+    missing = None
     if column.null_count:
+        missing = column.is_null().to_numpy(zero_copy_only=False)
         words = words.copy()
-        words.reshape(-1, 2)[~valid] = 0
-    at = int(_narrow(words, POWERS[DECIMALS - decimals], values))
+        words.reshape(-1, 2)[missing] = 0
+    at = int(_narrow(words, DECIMALS - decimals, values))
     if at >= 0:
         raise DatasetError(
             "a value does not fit the scale of its instrument",
             found=column[at].as_py(),
             expected=f"a multiple of 1e-{decimals}",
         )
-    values[~valid] = NONE
+    if missing is not None:
+        values[missing] = NONE
     return values
 
 

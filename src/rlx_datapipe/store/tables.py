@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
@@ -255,6 +256,29 @@ def read_file(table: str, path: Path, columns: list[str] | None = None) -> pa.Ta
             path, schema=schema, columns=columns, page_checksum_verification=True, partitioning=None
         )
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        raise DatasetError(
+            f"can't be read ({_first_line(error)})", file=path, remedy="Reconstruct the dataset again"
+        ) from error
+
+
+def read_groups(table: str, path: Path, start: int = 0) -> Iterator[tuple[int, pa.Table]]:
+    """Row groups of one data file from a number on, each with its number, in the table's `written_schema`.
+
+    Raises
+    ------
+    DatasetError
+        When the file is damaged or has another schema.
+    """
+    schema = written_schema(table)
+    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=coded) as file:
+            for number in range(start, file.num_row_groups):
+                yield (
+                    number,
+                    file.read_row_group(number, columns=schema.names).select(schema.names).cast(schema),
+                )
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, KeyError, ValueError) as error:
         raise DatasetError(
             f"can't be read ({_first_line(error)})", file=path, remedy="Reconstruct the dataset again"
         ) from error

@@ -18,6 +18,7 @@ class Crossed(Rule):
     severity = Severity.GATE
     reference = "a matching engine leaves no crossed book behind"
     purpose = "The best bid is never above the best ask."
+    remembers = ("groups", "crossed", "locked", "misflagged", "_named")
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -70,6 +71,7 @@ class TradesAtTouch(Rule):
     severity = Severity.NOTE
     reference = "depth is published every 100 ms on Binance spot, trades at once"
     purpose = "How many market trades print at or inside the published best."
+    remembers = ("trades", "off_book", "judged", "at_best", "inside")
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)

@@ -24,6 +24,10 @@ class Chronology(Rule):
     severity = Severity.GATE
     reference = "DESIGN: total order of events"
     purpose = "Events are numbered without a hole and in the order of the exchange's time."
+    remembers = (
+        *("events", "misnumbered", "late", "stepped_back", "unexplained", "negative_lags"),
+        *("_next_id", "_last_row", "_newest_time", "_newest_update", "_lags", "_named", "_misnumbered_ids"),
+    )
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)

@@ -8,22 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rlx_datapipe.core.event import NONE, Field, Flag, Int64Array, Kind, Quote, empty_quotes
+from rlx_datapipe.core.event import FIELDS, NONE, Flag, Int64Array, Quote
 from rlx_datapipe.core.feed import Parsed
 from rlx_datapipe.core.sequence import SequenceRule
-from rlx_datapipe.validation.groups import Groups, grouped, row_digests
+from rlx_datapipe.core.state import State
+from rlx_datapipe.validation.condense import MESSAGE_ROWS, TRADE_ROWS, condense_events
+from rlx_datapipe.validation.groups import Groups, grouped
+from rlx_datapipe.validation.histograms import Histograms
 
-_LINK_FIELDS = (Field.UPDATE_ID, Field.FIRST_ID, Field.PREVIOUS_ID)
+QUOTED = (Quote.UPDATE_ID, Quote.BID_PRICE, Quote.BID_QUANTITY, Quote.ASK_PRICE, Quote.ASK_QUANTITY)
+"""What is kept of a quote, in this order."""
+_ROWS = {"quotes": len(QUOTED), "messages": 5, "trades": 2}
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A trusted capture of one chain, condensed; some 40 bytes a message, whatever its levels.
+    """A trusted capture of one chain, condensed; 40 bytes a message, whatever its levels.
 
-    ``quotes`` is int64 (QUOTES, n) as they arrived. ``links`` is int64 (3, m): update id, first id and
+    ``quotes`` is int64 (QUOTED, n) as they arrived. ``links`` is int64 (3, m): update id, first id and
     previous id of each depth message, sorted by update id, each once. ``deltas`` and ``trades`` digest the
-    rows of each update id and trade id. ``is_source`` says that the dataset was made from these very files:
-    then it must hold all of it, not only what lies in its own span.
+    rows of each update id and trade id. ``histograms`` has its distributions, int64 (NAMES, BINS).
+    ``is_source`` says that the dataset was made from these very files: then it must hold all of it, not only
+    what lies in its own span.
     """
 
     name: str
@@ -33,99 +39,185 @@ class Golden:
     trades: Groups
     repeated: int
     aggregates: bool
+    histograms: Int64Array
     rule: SequenceRule | None
     is_source: bool
 
     @property
     def reach_id(self) -> int:
         """The largest update id of which the capture knows anything."""
-        return int(max(self.quotes[Quote.UPDATE_ID].max(initial=NONE), self.links[0].max(initial=NONE)))
+        return int(max(self.quotes[0].max(initial=NONE), self.links[0].max(initial=NONE)))
+
+
+class GoldenGatherer:
+    """Condenses a capture batch by batch; of repeated messages and trades only the first counts."""
+
+    def __init__(self) -> None:
+        self._parts: list[dict[str, Int64Array]] = []
+        self._fresh: list[dict[str, Int64Array]] = []
+        """Parts that came since the last `take_part`."""
+        self._messages, self._trades = _Seen(), _Seen()
+        self._histograms = Histograms()
+        self._repeated = 0
+        self._aggregates = False
+        self._buffers: list[Int64Array] = []
+
+    def add(self, batch: Parsed) -> None:
+        """Take what the venue's parser made of the next messages, in arrival order."""
+        messages, trades, deltas = self._condensed(batch.events)
+        first = self._messages.first(messages[0], messages[0])
+        self._repeated += int(len(first) - first.sum())
+        if not first.all():
+            deltas = deltas[:, first[deltas[0]]]
+            messages = messages[:, first]
+        # The same id at another time is another trade.
+        once = self._trades.first(trades[0], trades[0] * np.int64(0x2545F4914F6CDD1D) + trades[1])
+        trades = trades if once.all() else trades[:, once]
+        self._histograms.add_messages(messages[5])
+        self._histograms.add_levels(deltas[1])
+        self._histograms.add_trades(trades[1], trades[3], trades[4])
+        part = {
+            "quotes": batch.quotes[list(QUOTED)],
+            "messages": messages[:5].copy(),
+            "trades": trades[[0, 2]],
+        }
+        self._parts.append(part)
+        self._fresh.append(part)
+
+    def _condensed(self, events: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+        count = events.shape[1]
+        if not self._buffers or self._buffers[0].shape[1] < count:
+            # Kept from batch to batch: fresh pages cost more than the work.
+            rows = (MESSAGE_ROWS, TRADE_ROWS, 2)
+            self._buffers = [np.zeros((height, count), dtype=np.int64) for height in rows]
+        messages, trades, levels, flags = condense_events(
+            events if events.flags.c_contiguous else np.ascontiguousarray(events).reshape(FIELDS, -1),
+            *self._buffers,
+        )
+        self._aggregates |= bool(flags & Flag.AGGREGATE)
+        sizes = (messages, trades, levels)
+        return tuple(buffer[:, :size] for buffer, size in zip(self._buffers, sizes, strict=True))  # type: ignore[return-value]
+
+    def golden(self, name: str, *, rule: SequenceRule | None = None, is_source: bool = False) -> Golden:
+        """All of it, put in order.
+
+        Parameters
+        ----------
+        name
+            How the report calls it.
+        rule
+            The sequence rule of its venue; without one the chain of ids is not recounted.
+        is_source
+            Whether the dataset was made from these very files.
+        """
+        messages = self._joined("messages")
+        messages = messages[:, _order(messages[0])]
+        real = messages[3] > 0
+        trades = self._joined("trades")
+        return Golden(
+            name=name,
+            quotes=self._joined("quotes"),
+            links=messages[:3],
+            deltas=Groups(messages[0, real], messages[3, real], messages[4, real].view(np.uint64)),
+            trades=grouped(trades[0], np.ascontiguousarray(trades[1]).view(np.uint64)),
+            repeated=self._repeated,
+            aggregates=self._aggregates,
+            histograms=self._histograms.finish(),
+            rule=rule,
+            is_source=is_source,
+        )
+
+    def _joined(self, name: str, parts: list[dict[str, Int64Array]] | None = None) -> Int64Array:
+        empty = np.zeros((_ROWS[name], 0), dtype=np.int64)
+        return np.concatenate([empty, *(p[name] for p in (self._parts if parts is None else parts))], axis=1)
+
+    def take_part(self) -> State:
+        """What came since the last time, to be given to `restore` with all parts before it."""
+        fresh, self._fresh = self._fresh, []
+        arrays = {name: self._joined(name, fresh) for name in _ROWS}
+        arrays |= self._messages.take_part("messages") | self._trades.take_part("trades")
+        return State({}, arrays)
+
+    def state(self) -> State:
+        """What it knows beside its parts."""
+        state = State({"repeated": self._repeated, "aggregates": self._aggregates})
+        state.put("histograms", self._histograms.state())
+        return state
+
+    def restore(self, state: State, parts: Iterable[State]) -> None:
+        """Become the gatherer that gave this state and these parts.
+
+        Raises
+        ------
+        ValueError
+            When they are not those of one.
+        """
+        for part in parts:
+            self._parts.append({name: part.array(name, rows, None) for name, rows in _ROWS.items()})
+            self._messages.put_part("messages", part)
+            self._trades.put_part("trades", part)
+        self._repeated = state.integer("repeated")
+        self._aggregates = bool(state.integer("aggregates"))
+        self._histograms.restore(state.part("histograms"))
+
+
+class _Seen:
+    """Which ids have come; that nearly all are new and rising makes it cheap."""
+
+    def __init__(self) -> None:
+        self._newest = np.iinfo(np.int64).min
+        self._parts: list[tuple[int, int, Int64Array]] = []
+        """Least and greatest id of a part, and the keys that came with it."""
+        self._fresh: list[Int64Array] = []
+
+    def first(self, ids: Int64Array, keys: Int64Array) -> npt.NDArray[np.bool_]:
+        """Where a key, which stands for an id and what makes it differ, comes for the first time."""
+        new = np.ones(len(ids), dtype=np.bool_)
+        if not len(ids):
+            return new
+        if int(ids[0]) <= self._newest or (np.diff(ids) <= 0).any():
+            new[:] = False
+            new[np.unique(keys, return_index=True)[1]] = True
+            late = np.flatnonzero(new & (ids <= self._newest))
+            for low, high, known in self._parts:
+                near = late[(ids[late] >= low) & (ids[late] <= high)]
+                new[near[np.isin(keys[near], known)]] = False
+        if new.any():
+            self._keep(np.stack((ids[new], keys[new])))
+        return new
+
+    def _keep(self, pairs: Int64Array) -> None:
+        low, high = int(pairs[0].min()), int(pairs[0].max())
+        self._newest = max(self._newest, high)
+        self._parts.append((low, high, pairs[1]))
+        self._fresh.append(pairs)
+
+    def take_part(self, name: str) -> dict[str, Int64Array]:
+        """Ids and keys that came since the last time."""
+        fresh, self._fresh = self._fresh, []
+        return {f"{name}_seen": np.concatenate([np.zeros((2, 0), dtype=np.int64), *fresh], axis=1)}
+
+    def put_part(self, name: str, part: State) -> None:
+        """Take in what another one had taken."""
+        pairs = part.array(f"{name}_seen", 2, None)
+        if pairs.shape[1]:
+            self._keep(pairs)
+        self._fresh.clear()
 
 
 def gather_golden(
     batches: Iterable[Parsed], name: str, *, rule: SequenceRule | None = None, is_source: bool = False
 ) -> Golden:
-    """Condense a capture, batch by batch.
-
-    Parameters
-    ----------
-    batches
-        What the venue's parser made of it, in arrival order, scaled by the instrument of the chain.
-    name
-        How the report calls it.
-    rule
-        The sequence rule of its venue; without one the chain of ids is not recounted.
-    is_source
-        Whether the dataset was made from these very files.
-    """
-    quotes, links, deltas, trades = [empty_quotes()], [], [], []
-    aggregates = False
+    """Condense a capture; parameters as `GoldenGatherer.add` and `GoldenGatherer.golden`."""
+    gatherer = GoldenGatherer()
     for batch in batches:
-        quotes.append(batch.quotes)
-        kinds, flags = batch.events[Field.KIND], batch.events[Field.FLAGS]
-        chosen = batch.events[:, kinds == Kind.TRADE]
-        aggregates = aggregates or bool((flags[kinds == Kind.TRADE] & Flag.AGGREGATE).any())
-        trades.append(_trade_rows(chosen))
-        link, delta = _messages(batch.events[:, kinds == Kind.BOOK_DELTA])
-        links.append(link)
-        deltas.append(delta)
-    link, groups, repeated = _once(_joined(links, 3), _joined(deltas, 2))
-    return Golden(
-        name=name,
-        quotes=np.concatenate(quotes, axis=1),
-        links=link,
-        deltas=groups,
-        trades=_trades_once(_joined(trades, 3)),
-        repeated=repeated,
-        aggregates=aggregates,
-        rule=rule,
-        is_source=is_source,
-    )
+        gatherer.add(batch)
+    return gatherer.golden(name, rule=rule, is_source=is_source)
 
 
-def _joined(parts: list[Int64Array], rows: int) -> Int64Array:
-    return np.concatenate([np.zeros((rows, 0), dtype=np.int64), *parts], axis=1)
-
-
-def _messages(events: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Links of each depth message in arrival order, and the count and digest of its levels."""
-    if events.shape[1] == 0:
-        return np.zeros((3, 0), dtype=np.int64), np.zeros((2, 0), dtype=np.int64)
-    message, update = events[Field.MESSAGE], events[Field.UPDATE_ID]
-    starts = np.flatnonzero(np.concatenate(([True], (np.diff(message) != 0) | (np.diff(update) != 0))))
-    real = (events[Field.FLAGS] & Flag.EMPTY_GROUP) == 0
-    digests = row_digests(update, events[Field.SIDE], events[Field.PRICE], events[Field.QUANTITY])
-    digests[~real] = 0
-    counts = np.add.reduceat(real.astype(np.int64), starts)
-    sums = np.add.reduceat(digests, starts).view(np.int64)
-    return events[list(_LINK_FIELDS)][:, starts], np.stack([counts, sums])
-
-
-def _once(links: Int64Array, told: Int64Array) -> tuple[Int64Array, Groups, int]:
-    """Links and groups sorted by update id, of repeated messages only the first; how many were repeated."""
-    order = np.argsort(links[0], kind="stable")
-    links, told = links[:, order], told[:, order]
-    first = _first_of_runs(links[0])
-    links, told = links[:, first], told[:, first]
-    real = told[0] > 0
-    groups = Groups(links[0, real], told[0, real], told[1, real].view(np.uint64))
-    return links, groups, int(len(first) - first.sum())
-
-
-def _trade_rows(trades: Int64Array) -> Int64Array:
-    fields = (Field.TRADE_ID, Field.SIDE, Field.PRICE, Field.QUANTITY)
-    digests = row_digests(*(trades[field] for field in fields)).view(np.int64)
-    return np.stack([trades[Field.TRADE_ID], trades[Field.ORIGIN_TIME], digests])
-
-
-def _trades_once(rows: Int64Array) -> Groups:
-    """Trades by id; of those with the same id and time only the first."""
-    rows = rows[:, np.lexsort((rows[1], rows[0]))]
-    first = _first_of_runs(rows[0]) | _first_of_runs(rows[1])
-    return grouped(rows[0, first], np.ascontiguousarray(rows[2, first]).view(np.uint64))
-
-
-def _first_of_runs(values: Int64Array) -> npt.NDArray[np.bool_]:
-    first = np.ones(len(values), dtype=np.bool_)
-    first[1:] = values[1:] != values[:-1]
-    return first
+def _order(ids: Int64Array) -> Int64Array | slice:
+    """What sorts ids, stable; nothing to do where they are in order already."""
+    if (np.diff(ids) >= 0).all():
+        return slice(None)
+    order: Int64Array = np.argsort(ids, kind="stable")
+    return order

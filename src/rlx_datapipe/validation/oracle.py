@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rlx_datapipe.core.event import Flag, Int64Array, Kind, Quote
+from rlx_datapipe.core.event import Flag, Int64Array, Kind
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.validation.reading import Stretch, read_quotes
 from rlx_datapipe.validation.result import NAMED_MAX
@@ -18,7 +18,6 @@ EQUAL_SHARE_MIN = 0.999
 """Share of groups that must agree. Not 1: on Binance spot the ticker itself skips a state at times (in a real
 recording for 2 of 6,493 update groups, 0.03 %, each time right again in the next group)."""
 FIELDS = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
-_BEST_ROWS = [Quote.BID_PRICE, Quote.BID_QUANTITY, Quote.ASK_PRICE, Quote.ASK_QUANTITY]
 
 
 class UpdateIdOracle(Rule):
@@ -32,6 +31,7 @@ class UpdateIdOracle(Rule):
     severity = Severity.GATE
     reference = "Binance: bookTicker and depth share one counter of update ids"
     purpose = "After every update group the best prices and quantities are those that the venue quoted."
+    remembers = ("compared", "equal", "before", "beyond", "longest_run", "_run", "differing")
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -42,9 +42,10 @@ class UpdateIdOracle(Rule):
         self._is_by_receipt = not given and subject.chain.source_format == tardis.FORMAT
         self._worst = Severity.WARN if self._is_by_receipt else Severity.GATE
         # Sorted by id whatever the arrival; of equal ids the last to arrive counts.
-        order = np.argsort(quotes[Quote.UPDATE_ID], kind="stable")
-        self._ids: Int64Array = quotes[Quote.UPDATE_ID, order]
-        self._best: Int64Array = quotes[_BEST_ROWS][:, order]
+        if (np.diff(quotes[0]) < 0).any():
+            quotes = quotes[:, np.argsort(quotes[0], kind="stable")]
+        self._ids: Int64Array = quotes[0]
+        self._best: Int64Array = quotes[1:]
         self._reach = golden.reach_id if golden and given else np.iinfo(np.int64).max
         self.compared = self.equal = self.before = self.beyond = self.longest_run = 0
         self._run = 0

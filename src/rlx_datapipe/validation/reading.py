@@ -13,19 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rlx_datapipe.core.errors import DatasetError
-from rlx_datapipe.core.event import NONE, Int64Array, Kind, Quote, empty_quotes
+from rlx_datapipe.core.event import NONE, Int64Array, Kind
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.schema import QUALITY
 from rlx_datapipe.core.units import INT64_MAX
-from rlx_datapipe.store.chain_rows import chain_batches
+from rlx_datapipe.store.chain_rows import chain_batches, chain_groups
 from rlx_datapipe.store.columns import from_decimals
 from rlx_datapipe.store.manifest import ChainManifest
 
-ROWS = 131_072
 BEST = ("best_bid_price", "best_bid_quantity", "best_ask_price", "best_ask_quantity")
 DECIMAL_COLUMNS = ("price", "quantity", *BEST)
-_TYPES = pa.array([kind.name for kind in Kind])
-_SIDES = pa.array(["bid", "ask", "buy", "sell"])
+_TYPES = tuple(kind.name for kind in Kind)
+_SIDES = ("bid", "ask", "buy", "sell")
+Place = tuple[int, int]
+"""Where a row group lies: the number of its file among those of the chain, and its own in there."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Stretch:
     """Some rows of ``events`` in a row: int64 arrays of shape (n,), ``best`` of shape (4, n).
 
     Null is NONE. ``side`` is 0 for bid or buy, 1 for ask or sell. ``rows`` is the Arrow table they came from.
-    ``unscaled`` counts the values of each column that do not fit the scale; they read as NONE.
+    ``unscaled`` counts the values of each column that do not fit the scale; they read as NONE. ``behind`` is
+    where the events go on.
     """
 
     event_id: Int64Array
@@ -49,6 +51,13 @@ class Stretch:
     flags: Int64Array
     rows: pa.Table
     unscaled: dict[str, int]
+    behind: Place
+
+    def column(self, name: str) -> Int64Array:
+        """A column of prices or quantities by its name, int64 of shape (n,)."""
+        if name in BEST:
+            return np.asarray(self.best[BEST.index(name)], dtype=np.int64)
+        return self.price if name == "price" else self.quantity
 
     def has(self, *bits: int) -> npt.NDArray[np.bool_]:
         """Where any of these flag bits is set."""
@@ -83,24 +92,24 @@ class Records:
         return int(pc.sum(self.measure(name)).as_py() or 0)
 
 
-def read_stretches(dataset: Path, chain: ChainManifest) -> Iterator[Stretch]:
-    """Events of a chain in order, at most `ROWS` at a time."""
-    for table in chain_batches(dataset, "events", chain):
-        for start in range(0, table.num_rows, ROWS):
-            yield _stretch(table.slice(start, ROWS), chain.instrument)
+def read_stretches(dataset: Path, chain: ChainManifest, start: Place = (0, 0)) -> Iterator[Stretch]:
+    """Events of a chain in order from a place on, a row group at a time; ``behind`` is such a place."""
+    for rows, behind in chain_groups(dataset, "events", chain, start):
+        if rows.num_rows:
+            yield _stretch(rows, chain.instrument, behind)
 
 
-def _stretch(rows: pa.Table, instrument: Instrument) -> Stretch:
+def _stretch(rows: pa.Table, instrument: Instrument, behind: Place) -> Stretch:
     unscaled: dict[str, int] = {}
     values = {}
     for name in DECIMAL_COLUMNS:
         values[name], bad = scaled(rows[name], decimals_of(name, instrument))
         if bad:
             unscaled[name] = bad
-    side = integers(pc.index_in(rows["side"], value_set=_SIDES))
+    side = _numbers(rows["side"], _SIDES)
     return Stretch(
         event_id=integers(rows["event_id"]),
-        kind=integers(pc.index_in(rows["event_type"], value_set=_TYPES)),
+        kind=_numbers(rows["event_type"], _TYPES),
         origin_time=integers(rows["origin_time"]),
         received_time=integers(rows["received_time"]),
         update_id=integers(rows["update_id"]),
@@ -112,7 +121,18 @@ def _stretch(rows: pa.Table, instrument: Instrument) -> Stretch:
         flags=integers(rows["flags"]),
         rows=rows,
         unscaled=unscaled,
+        behind=behind,
     )
+
+
+def _numbers(column: pa.ChunkedArray, names: tuple[str, ...]) -> Int64Array:
+    """Numbers of texts among ``names``; NONE for null and for any other text."""
+    parts = [np.zeros(0, dtype=np.int64)]
+    for chunk in column.chunks:
+        told = {name: number for number, name in enumerate(names)}
+        numbers = np.array([*(told.get(text, NONE) for text in chunk.dictionary.to_pylist()), NONE])
+        parts.append(numbers[integers(chunk.indices)])
+    return np.concatenate(parts)
 
 
 def integers(column: pa.Array | pa.ChunkedArray) -> Int64Array:
@@ -139,20 +159,12 @@ def scaled(column: pa.Array | pa.ChunkedArray, decimals: int) -> tuple[Int64Arra
 
 
 def read_quotes(dataset: Path, chain: ChainManifest) -> Int64Array:
-    """The quotes that the dataset itself holds, int64 (QUOTES, n), as stored."""
-    names = {
-        Quote.BID_PRICE: "bid_price",
-        Quote.BID_QUANTITY: "bid_quantity",
-        Quote.ASK_PRICE: "ask_price",
-        Quote.ASK_QUANTITY: "ask_quantity",
-    }
-    parts = [empty_quotes()]
-    for table in chain_batches(dataset, "quotes", chain, ["update_id", *names.values()]):
-        part = empty_quotes(table.num_rows)
-        part[Quote.UPDATE_ID] = integers(table["update_id"])
-        for row, name in names.items():
-            part[row] = scaled(table[name], decimals_of(name, chain.instrument))[0]
-        parts.append(part)
+    """The quotes that the dataset itself holds, as stored: update id and best, int64 (5, n)."""
+    names = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+    parts = [np.zeros((1 + len(names), 0), dtype=np.int64)]
+    for table in chain_batches(dataset, "quotes", chain, ["update_id", *names]):
+        best = [scaled(table[name], decimals_of(name, chain.instrument))[0] for name in names]
+        parts.append(np.stack([integers(table["update_id"]), *best]))
     return np.concatenate(parts, axis=1)
 
 

@@ -9,16 +9,21 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rlx_datapipe.core.event import NONE, Flag, Int64Array, Kind
+from rlx_datapipe.core.event import Flag, Kind
 from rlx_datapipe.core.finding import Finding, Severity
+from rlx_datapipe.core.schema import PRICE
 from rlx_datapipe.core.units import parse_many
 from rlx_datapipe.store.columns import to_decimals
+from rlx_datapipe.validation.condense import digest_runs
 from rlx_datapipe.validation.golden import Golden
-from rlx_datapipe.validation.groups import Difference, Gatherer, Groups, compare, row_digests
+from rlx_datapipe.validation.groups import Difference, Groups
+from rlx_datapipe.validation.ledger import Ledger
 from rlx_datapipe.validation.reading import DECIMAL_COLUMNS, Stretch, decimals_of
 from rlx_datapipe.validation.result import NAMED_MAX
 from rlx_datapipe.validation.rule import Outcome, Rule, Subject, plural
 
+PRICES = ("price", "best_bid_price", "best_ask_price")
+QUANTITIES = ("quantity", "best_bid_quantity", "best_ask_quantity")
 _SHARED_MIN = 0.5
 """Below this share of shared ids the golden speaks of other messages (another cadence, aggregated trades)."""
 
@@ -30,26 +35,35 @@ class DecimalRoundTrip(Rule):
     severity = Severity.GATE
     reference = "DESIGN: from the wire string to decimal128(38,18) nothing changes by one unit"
     purpose = "No price or quantity was changed, lost or added between the wire and the tables."
+    remembers = (
+        *("values", "distinct", "changed_by_text", "unscaled"),
+        *("_deltas", "_trades", "_aggregates"),
+    )
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
         self.values = self.distinct = self.changed_by_text = 0
         self.unscaled: dict[str, int] = {}
-        self._deltas, self._trades = Gatherer(), Gatherer()
+        golden = subject.golden
+        self._deltas = Ledger(golden.deltas if golden else Groups.none())
+        self._trades = Ledger(golden.trades if golden else Groups.none())
         self._aggregates = False
 
     def observe(self, stretch: Stretch) -> None:
         """Check the numbers of the next events, and digest their rows."""
         for name in DECIMAL_COLUMNS:
             self.values += len(stretch.rows) - stretch.rows[name].null_count
-            self._check_texts(stretch.rows[name], decimals_of(name, self.subject.instrument))
+        for names in (PRICES, QUANTITIES):
+            self._check_texts(
+                [_once_a_run(stretch, name) for name in names], decimals_of(names[0], self.subject.instrument)
+            )
         for name, count in stretch.unscaled.items():
             self.unscaled[name] = self.unscaled.get(name, 0) + count
         if self.subject.golden:
             self._digest(stretch)
 
-    def _check_texts(self, column: pa.ChunkedArray, decimals: int) -> None:
-        distinct = pc.unique(column.combine_chunks()).drop_null()
+    def _check_texts(self, columns: list[pa.ChunkedArray], decimals: int) -> None:
+        distinct = pc.unique(pa.chunked_array([c for one in columns for c in one.chunks], PRICE)).drop_null()
         texts = pl.Series(pl.from_arrow(distinct)).cast(pl.String).to_list()
         values, _ = parse_many(texts, decimals)
         same = pc.equal(to_decimals(values, decimals), distinct)
@@ -60,12 +74,13 @@ class DecimalRoundTrip(Rule):
         deltas = (stretch.kind == Kind.BOOK_DELTA) & ~stretch.has(Flag.EMPTY_GROUP)
         trades = stretch.kind == Kind.TRADE
         self._aggregates |= bool((trades & stretch.has(Flag.AGGREGATE)).any())
-        for chosen, ids, gatherer in (
+        for chosen, ids, ledger in (
             (deltas, stretch.update_id, self._deltas),
             (trades, stretch.trade_id, self._trades),
         ):
-            columns = (ids, stretch.side, stretch.price, stretch.quantity)
-            gatherer.add(ids[chosen], row_digests(*(column[chosen] for column in columns)))
+            runs = np.empty((3, len(ids)), dtype=np.int64)
+            count = digest_runs(chosen, ids, stretch.side, stretch.price, stretch.quantity, runs)
+            ledger.add(runs[:, :count])
 
     def conclude(self) -> Outcome:
         """Gate for any number that does not fit or differs, and for rows missing, extra or changed."""
@@ -93,13 +108,12 @@ class DecimalRoundTrip(Rule):
         """Compare update groups and trades with the golden's; the sentence that tells it."""
         told = []
         same_trades = golden.aggregates == self._aggregates
-        for noun, theirs, ours, comparable in (
-            ("update group", golden.deltas, self._deltas.groups(), True),
-            ("trade", golden.trades, self._trades.groups(), same_trades),
+        for noun, ledger, comparable in (
+            ("update group", self._deltas, True),
+            ("trade", self._trades, same_trades),
         ):
             key = noun.replace(" ", "_") + "s"
-            difference = compare(*_overlap(theirs, ours, whole=golden.is_source))
-            smaller = min(len(theirs.ids), len(ours.ids))
+            difference, smaller = ledger.difference(whole=golden.is_source)
             if not comparable or (not golden.is_source and difference.shared < _SHARED_MIN * smaller):
                 measures[key] = {"compared": 0, "shared_ids": difference.shared}
                 told.append(f"{noun}s not comparable")
@@ -126,15 +140,11 @@ class DecimalRoundTrip(Rule):
         return self.found(Severity.GATE, f"{noun}s against the golden: {told}", **named)
 
 
-def _overlap(golden: Groups, ours: Groups, *, whole: bool) -> tuple[Groups, Groups]:
-    """Both within the span of ids that they share; all of both where ``whole``."""
-    if whole:
-        return golden, ours
-    if not len(golden.ids) or not len(ours.ids):
-        return golden.within(NONE, NONE - 1), ours.within(NONE, NONE - 1)
-    low, high = _span(golden.ids, ours.ids)
-    return golden.within(low, high), ours.within(low, high)
-
-
-def _span(left: Int64Array, right: Int64Array) -> tuple[int, int]:
-    return int(np.maximum(left[0], right[0])), int(np.minimum(left[-1], right[-1]))
+def _once_a_run(stretch: Stretch, name: str) -> pa.ChunkedArray:
+    """A column without the repetitions of a value; whole where some values do not fit the scale."""
+    column = stretch.rows[name]
+    if name in stretch.unscaled or column.num_chunks != 1:
+        return column
+    values = stretch.column(name)
+    starts = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return column.take(pa.array(np.concatenate(([0], starts))))

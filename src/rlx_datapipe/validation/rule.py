@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from rlx_datapipe.core.event import NONE
 from rlx_datapipe.core.finding import Finding, Severity
 from rlx_datapipe.core.instrument import Instrument
+from rlx_datapipe.core.state import State
 from rlx_datapipe.core.units import to_text
 from rlx_datapipe.store.manifest import ChainManifest
 from rlx_datapipe.validation.golden import Golden
+from rlx_datapipe.validation.ours import Ours
 from rlx_datapipe.validation.reading import Records, Stretch
 from rlx_datapipe.validation.result import RuleResult, mark
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The chain under validation, and the golden capture if there is one."""
+    """The chain under validation, the golden capture if there is one, and the dataset's own distributions."""
 
     dataset: Path
     chain: ChainManifest
     records: Records
     golden: Golden | None
+    ours: Ours = field(default_factory=Ours)
 
     @property
     def instrument(self) -> Instrument:
@@ -53,13 +59,16 @@ class Rule(ABC):
     """One check of correctness over one chain.
 
     A rule is made for a chain, sees each stretch of its events in order, then concludes. ``severity`` is the
-    heaviest finding that it can have.
+    heaviest finding that it can have. ``remembers`` names the attributes that change with what it sees:
+    integers, texts, arrays of int64, lists and mappings of them, or parts with a state of their own. From
+    these a new one for the same chain goes on as if it had seen the same.
     """
 
     name: ClassVar[str]
     severity: ClassVar[Severity]
     reference: ClassVar[str]
     purpose: ClassVar[str]
+    remembers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -70,6 +79,38 @@ class Rule(ABC):
     @abstractmethod
     def conclude(self) -> Outcome:
         """What was found, after all events."""
+
+    def state(self) -> State:
+        """All that it has learnt so far."""
+        state = State()
+        for name in self.remembers:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                state.arrays[name] = value.copy()
+            elif hasattr(value, "restore"):
+                state.put(name, value.state())
+            else:
+                state.values[name] = deepcopy(value)
+        return state
+
+    def restore(self, state: State) -> None:
+        """Become the rule that gave this state.
+
+        Raises
+        ------
+        ValueError
+            When it is not one of this rule.
+        """
+        for name in self.remembers:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                setattr(self, name, state.array(name, *(None for _ in value.shape)))
+            elif hasattr(value, "restore"):
+                value.restore(state.part(name))
+            elif name in state.values:
+                setattr(self, name, deepcopy(state.values[name]))
+            else:
+                raise ValueError(f"not a state of the rule {self.name}: {name} is not there")
 
     def found(self, severity: Severity, message: str, **measures: Any) -> Finding:
         """A finding of this rule."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from rlx_datapipe.core.event import Int64Array
 from rlx_datapipe.core.finding import Severity
+from rlx_datapipe.core.state import State
 from rlx_datapipe.validation.reading import Stretch, read_tops
 from rlx_datapipe.validation.result import NAMED_MAX
 from rlx_datapipe.validation.rule import Outcome, Rule, Subject, plural
@@ -23,6 +24,17 @@ class _Held:
         self.ids, self.tops = ids[order], tops[:, order]
         self.met = self.equal = self.corrected = 0
         self.named: list[int] = []
+
+    def state(self) -> State:
+        """What became of them so far."""
+        return State(
+            {"met": self.met, "equal": self.equal, "corrected": self.corrected, "named": list(self.named)}
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from there."""
+        self.met, self.equal, self.corrected = map(state.integer, ("met", "equal", "corrected"))
+        self.named = list(state.values["named"])  # type: ignore[arg-type]
 
     def observe(self, stretch: Stretch, corrected: Int64Array) -> None:
         """Compare the books whose events are in this stretch."""
@@ -62,10 +74,14 @@ class BooksMatchEvents(Rule):
     severity = Severity.GATE
     reference = "DESIGN: the unified event table"
     purpose = "Sampled and full books begin with the best prices that their event published."
+    remembers = TABLES
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._held = {table: _Held(*read_tops(subject.dataset, table, subject.chain)) for table in TABLES}
+        self.books, self.keyframes = (
+            _Held(*read_tops(subject.dataset, table, subject.chain)) for table in TABLES
+        )
+        self._held = dict(zip(TABLES, (self.books, self.keyframes), strict=True))
         records = subject.records
         self._corrected = np.concatenate(
             (records.of("drift").column("to_event_id"), records.of("resync").column("to_event_id") - 1)

@@ -52,40 +52,47 @@ class Coverage(Rule):
     severity = Severity.WARN
     reference = "update ids of the depth messages of both"
     purpose = "The golden capture judges the whole dataset, and the dataset holds all of its span."
+    remembers = ("groups", "judged", "span", "_last_id")
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._ids: list[Int64Array] = []
+        golden = subject.golden
+        self._theirs = golden.links[0] if golden else np.zeros(0, dtype=np.int64)
+        self.groups = self.judged = 0
+        self.span = [np.iinfo(np.int64).max, NONE]
+        self._last_id = NONE - 1
 
     def observe(self, stretch: Stretch) -> None:
-        """Gather the update ids of all depth groups."""
+        """Count the depth groups, and those inside the golden's span; a group is rows in a row of one id."""
         ids = stretch.update_id[stretch.kind == Kind.BOOK_DELTA]
+        if not len(ids) or not len(self._theirs):
+            return
+        ids, self._last_id = ids[np.diff(ids, prepend=self._last_id) != 0], int(ids[-1])
         if len(ids):
-            self._ids.append(ids[np.concatenate(([True], np.diff(ids) != 0))])
+            self.groups += len(ids)
+            self.judged += _inside(ids, self._theirs[0], self._theirs[-1])
+            self.span = [min(self.span[0], int(ids.min())), max(self.span[1], int(ids.max()))]
 
     def conclude(self) -> Outcome:
         """Share of the dataset's groups inside the golden's span, and the other way round."""
-        ours = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *self._ids]))
-        golden = self.subject.golden
-        theirs = golden.links[0] if golden else np.zeros(0, dtype=np.int64)
-        if not len(ours) or not len(theirs):
+        theirs, groups, judged = self._theirs, self.groups, self.judged
+        if not groups or not len(theirs):
             return Outcome("No golden capture to compare spans with.", {}, skipped=True)
-        judged, held = _inside(ours, theirs), _inside(theirs, ours)
+        held = _inside(theirs, *self.span)
         told = {
-            "groups": len(ours),
+            "groups": groups,
             "groups_judged": judged,
-            "groups_judged_share": share(judged, len(ours)),
+            "groups_judged_share": share(judged, groups),
             "golden_groups": len(theirs),
             "golden_groups_in_span": held,
         }
-        headline = f"The golden covers {judged:,} of {plural(len(ours), 'update group')} of the dataset"
+        headline = f"The golden covers {judged:,} of {plural(groups, 'update group')} of the dataset"
         headline += f", the dataset {held:,} of the golden's {len(theirs):,}."
         findings: list[Finding] = []
-        if judged < len(ours) or held < len(theirs):
+        if judged < groups or held < len(theirs):
             findings.append(self.found(Severity.WARN, headline, **told))
         return Outcome(headline, told, findings)
 
 
-def _inside(ids: Int64Array, span: Int64Array) -> int:
-    low, high = int(span.min(initial=np.iinfo(np.int64).max)), int(span.max(initial=NONE))
+def _inside(ids: Int64Array, low: int, high: int) -> int:
     return int(((ids >= low) & (ids <= high)).sum())

@@ -12,7 +12,7 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError
-from rlx_datapipe.ingestion.ingest import parsed_batches
+from rlx_datapipe.ingestion.parsed import parsed_batches
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench.child import only_source
 from rlx_datapipe.pipeline.bench.figure import Figure, Measured, cpu_seconds

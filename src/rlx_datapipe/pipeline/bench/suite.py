@@ -42,6 +42,11 @@ BENCHMARKS = {
     "book": Benchmark("book", "the book, best prices after each row", ("rows", "seed", "repeats")),
     "parse": Benchmark("parse", "captures to columns", ("messages", "seed", "repeats", "source", "folder")),
     "write": Benchmark("write", "events to files", ("rows", "seed", "repeats", "source", "folder")),
+    "validate": Benchmark(
+        "validate",
+        "a dataset against its capture, by all rules",
+        ("messages", "seed", "repeats", "source", "folder"),
+    ),
     "checkpoint": Benchmark(
         "checkpoint", "what checkpoints cost, and recovery", ("rows", "seed", "repeats", "folder")
     ),

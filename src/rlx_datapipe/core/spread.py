@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from rlx_datapipe.core.compiled import helper
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.event import Int64Array
 
 _SUB_BITS: Final = 9
@@ -37,6 +37,13 @@ def count_value(counts: Int64Array, value: int) -> None:
         counts[HALF - 1 - at] += 1
 
 
+@kernel
+def count_values(counts: Int64Array, values: Int64Array) -> None:
+    """Count values, int64 of shape (n,), in ``counts``, int64 of shape (BINS,)."""
+    for i in range(values.shape[0]):
+        count_value(counts, values[i])
+
+
 def _lower_edges() -> Int64Array:
     """The least value of each bin, and behind them all the largest int64."""
     at = np.arange(HALF, dtype=np.int64)
@@ -48,7 +55,8 @@ def _lower_edges() -> Int64Array:
     return edges
 
 
-_EDGES = _lower_edges()
+EDGES: Final = _lower_edges()
+"""Least value of each bin, and behind them all the largest int64: int64 of shape (BINS + 1,)."""
 
 
 class Spread:
@@ -74,7 +82,7 @@ class Spread:
         if not self.total:
             return None
         at = int(np.searchsorted(self._cumulated, max(1.0, np.ceil(share * self.total))))
-        return int(_EDGES[at]) if at >= HALF else int(_EDGES[at + 1]) - 1
+        return int(EDGES[at]) if at >= HALF else int(EDGES[at + 1]) - 1
 
     def told(self) -> dict[str, int | None]:
         """Count and quantiles, for JSON."""
@@ -90,7 +98,7 @@ class Spread:
         starts = np.arange(held[0], held[-1] + 1, step)
         sums = np.add.reduceat(self._counts[: held[-1] + 1], starts)
         stops = np.minimum(starts + step, held[-1] + 1)
-        return _bars(_EDGES[starts], _EDGES[stops], sums)
+        return _bars(EDGES[starts], EDGES[stops], sums)
 
     def drawn_evenly(self, bars_max: int = 48) -> list[tuple[int, int, int]]:
         """Bars for a plot with an even axis; the outermost hold what lies beyond, a thousandth each.
@@ -102,11 +110,11 @@ class Spread:
         held = np.flatnonzero(self._counts)
         ends = np.searchsorted(self._cumulated, [max(1.0, share * self.total) for share in (0.001, 0.999)])
         first, behind = int(ends[0]), int(ends[1]) + 1
-        low, high = int(_EDGES[first]), int(_EDGES[behind])
-        widest = int(np.diff(_EDGES[first : behind + 1]).max())
+        low, high = int(EDGES[first]), int(EDGES[behind])
+        widest = int(np.diff(EDGES[first : behind + 1]).max())
         step = -(-(high - low) // (bars_max * widest)) * widest
         count = -(-(high - low) // step)
-        at = np.clip((_EDGES[held] - low) // step, 0, count - 1)
+        at = np.clip((EDGES[held] - low) // step, 0, count - 1)
         sums = np.bincount(at, weights=self._counts[held], minlength=count)
         starts = low + step * np.arange(count)
         return _bars(starts, starts + step, sums)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlx_datapipe.assessment.spread import BINS, Spread, count_value, no_spreads
+from rlx_datapipe.core.spread import BINS, Spread, count_value, no_spreads
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 VALUES = st.lists(st.one_of(INT64, st.integers(-200, 200), st.integers(0, 10**12)), min_size=1, max_size=200)
