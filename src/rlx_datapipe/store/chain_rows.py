@@ -27,11 +27,11 @@ def chain_batches(
         yield read_file(table, file.path, columns)
 
 
-<<<<<<< HEAD
 def rows_of(file: DataFile) -> int:
     """How many rows a data file has, as its footer says."""
     return int(pq.read_metadata(file.path).num_rows)
-=======
+
+
 def chain_groups(
     path: Path, table: str, chain: ChainManifest, start: tuple[int, int] = (0, 0)
 ) -> Iterator[tuple[pa.Table, tuple[int, int]]]:
@@ -41,9 +41,8 @@ def chain_groups(
     such a place.
     """
     first, group = start
-    for number, file in enumerate(chain_files(path, table, chain)):
+    for number, file in enumerate(chain_files(path, table, chain.instrument)):
         if number < first:
             continue
         for at, rows in read_groups(table, file.path, group if number == first else 0):
             yield rows, (number, at + 1)
->>>>>>> h-valid
