@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.report.pages import page
 from rlx_datapipe.fidelity.comparison import comparison_page
 from rlx_datapipe.fidelity.generator import ReportGenerator
 from rlx_datapipe.fidelity.history import Run, history_page
-from rlx_datapipe.report.page import to_html
+from rlx_datapipe.report.page import Page, to_html
 
 
 def everything() -> str:
@@ -44,6 +45,24 @@ def test_a_page_opens_without_a_word(browser: Any, tmp_path: Path, made: Callabl
     path = tmp_path / "page.html"
     path.write_text(made(), "utf-8")
     opens_without_a_word(browser, path)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        '<img src="http://127.0.0.1:9/a.png">',
+        "<script>console.error('no')</script>",
+        '<div style="width:500px">wide</div>',
+        "<style>body{background:white!important}</style>",
+    ],
+    ids=["asks for something", "complains", "is too wide", "is light in the dark"],
+)
+def test_a_page_with_a_fault_is_caught(browser: Any, tmp_path: Path, fault: str) -> None:
+    html = re.sub("<meta http-equiv[^>]*>", "", to_html(Page("One", "good", "Fine.")))
+    path = tmp_path / "page.html"
+    path.write_text(html.replace("</main>", f"{fault}</main>"), "utf-8")
+    with pytest.raises(AssertionError):
+        opens_without_a_word(browser, path)
 
 
 def test_a_folded_card_opens_when_its_line_is_followed_without_any_script(
