@@ -16,6 +16,7 @@ from rlx_datapipe.pipeline.bench.verdict_page import page
 from rlx_datapipe.pipeline.bench.verdict_trials import (
     Bench,
     Setting,
+    Table,
     Trials,
     faulty_market,
     faulty_pairs,
@@ -79,19 +80,6 @@ QUICK = Size(
     permutations=99,
     without=frozenset({"garch_persistence", "trade_size_tail"}),
 )
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one source: one market with itself, and each fault at each strength.
-
-    ``paired`` is the same with the same interval on both sides; of the same market that needs no trial: it
-    is equal to itself.
-    """
-
-    told: str
-    same: Trials
-    faults: dict[str, dict[float, Trials]]
-    paired: dict[str, dict[float, Trials]] = {}
 
 
 def measure(bench: Workbench) -> Measured:

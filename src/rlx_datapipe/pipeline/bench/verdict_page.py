@@ -11,8 +11,7 @@ from rlx_datapipe.fidelity.faults import FAULTS
 
 if TYPE_CHECKING:
     from rlx_datapipe.pipeline.bench.figure import Options
-    from rlx_datapipe.pipeline.bench.verdict import Table
-    from rlx_datapipe.pipeline.bench.verdict_trials import Trials
+    from rlx_datapipe.pipeline.bench.verdict_trials import Table, Trials
 
 _HEAD = """# Trust
 
