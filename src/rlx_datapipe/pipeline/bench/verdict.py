@@ -70,7 +70,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = Size()
 QUICK = Size(
-    windows=30,
     spoiled=2,
     splits=200,
     trials=6,
@@ -176,7 +175,7 @@ def _recorded(bench: Workbench, size: Size, source: Path) -> Table:
         if size.pairs and fault.choose is None:
             paired[fault.name] = {s: faulty_pairs(trials, fault, s) for s in strengths}
     told = (
-        f"{source.name}, {len(trials.clean[0][0])} windows of {size.recorded_window_s} s, "
+        f"the recording {source.name}, {len(trials.clean[0][0])} windows of {size.recorded_window_s} s, "
         f"split by runs of {size.run}"
     )
     return Table(told=told, same=same, faults=faults, paired=paired)

@@ -21,8 +21,8 @@ one and the same market on both sides must not fail, and a fault that was plante
 - **Unpaired**: both sides are different stretches of one law, the fault is in one of them.
 - **Paired**: both are the same stretch.
 
-A fault is seen when the verdict on the whole is FAIL. Where it is seen no more often than false alarms it is not
-seen at all: such a fault passes unnoticed in as much data.
+A fault is seen when the verdict on the whole is FAIL. Seen no more often than false alarms it is not seen at
+all: such a fault passes unnoticed in as much data.
 
 This page is written by a command: `{command}`
 """
