@@ -23,7 +23,7 @@ _MARKS = {
     Standing.INCONCLUSIVE: ("?", "yellow"),
     Standing.NOT_IDENTIFIABLE: ("·", "dim"),
 }
-_CELLS = 12
+_CELLS, _WORDS, _TIMES_MAX = 12, 26, 99
 _DUST = 1e-12
 """Below this a number is what rounding leaves of 0."""
 _NARROW, _WIDE = 76, 110
@@ -39,7 +39,9 @@ def show_fidelity(one: FidelityReport) -> None:
     screen.print(
         Text.assemble(
             (f"{header.dataset.exchange} {header.dataset.symbol}", "bold"),
-            (f"  against {_named(header.golden, header.dataset)}", ""),
+            f"  {header.dataset.source}",
+            (" against ", "dim"),
+            _named(header.golden, header.dataset),
         ),
         soft_wrap=True,
     )
@@ -139,8 +141,10 @@ def _against(metric: MetricReport) -> Text:
     _, colour = _MARKS[metric.verdict]
     if metric.verdict is Standing.NOT_IDENTIFIABLE:
         return Text("stamps too coarse", style="dim")
-    if metric.value is None or (most is None and metric.verdict is Standing.INCONCLUSIVE):
-        return Text(metric.reason.partition(":")[0], style="dim")
+    is_within = most is None or margin is None or most <= margin
+    if metric.value is None or (is_within and metric.verdict is Standing.INCONCLUSIVE):
+        head = metric.reason.partition(":")[0]
+        return Text(head if len(head) <= _WORDS else "undecided", style="dim")
     if metric.verdict is Standing.PASS and (most == 0 or abs(metric.value) < _DUST):
         return Text("equal", style=colour)
     if most is None or margin is None:
@@ -150,8 +154,9 @@ def _against(metric: MetricReport) -> Text:
     filled = min(_CELLS, round(half * ratio)) if ratio else 0
     filled = max(filled, 1) if most else 0
     cells = "━" * filled + "╌" * (_CELLS - filled)
-    times = Text(f" {short(ratio)}x", style="dim") if ratio > 1 and margin else Text()
-    return Text.assemble((cells[:half], colour), ("┃", "bold"), (cells[half:], colour), times)
+    times = f" {ratio:.2g}x" if ratio < _TIMES_MAX else f" >{_TIMES_MAX}x"
+    beyond = Text(times if ratio > 1 and margin else "", style="dim")
+    return Text.assemble((cells[:half], colour), ("┃", "bold"), (cells[half:], colour), beyond)
 
 
 def _show_problems(screen: Console, problems: Sequence[Problem]) -> None:
