@@ -145,10 +145,3 @@ def test_nothing_heavy_is_loaded_with_the_catalogue() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
-
-
-def test_the_metric_of_the_page_keeps_the_contract() -> None:
-    page = metrics_table.PAGE.read_text("utf-8")
-    program = page.partition("```python\n")[2].partition("```")[0]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "keeps the contract", done.stderr

@@ -27,7 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Window:
     write_capture(lines, where / "capture.gz")
     reconstruct(where / "capture.gz", where / "dataset", Settings())
     opened = open_dataset(where / "dataset")
-    return read_whole(opened, opened.manifest.chains[0])[0]
+    return read_whole(opened.path, opened.manifest.chains[0].instrument)[0]
 
 
 def test_best_prices_and_tops_are_those_of_the_dataset(whole: Window) -> None:

@@ -99,7 +99,7 @@ def test_a_capture_against_its_own_reconstruction_passes_with_zero_error(
 def test_the_book_of_a_recording_is_rebuilt_from_its_deltas(recording: Path, where: Path) -> None:
     side([recording], where / "golden")
     opened = open_dataset(where / "golden")
-    whole, _ = read_whole(opened, opened.manifest.chains[0])
+    whole, _ = read_whole(opened.path, opened.manifest.chains[0].instrument)
     again = rebuilt(whole)
     assert np.array_equal(again.best, whole.best)
     assert np.array_equal(again.samples, whole.samples)

@@ -15,8 +15,8 @@ from rlx_datapipe.fidelity.rehearsal import FAULTS, Fault, RehearsalSettings, co
 TRIALS = int(os.environ.get("RLX_TEST_TRIALS", "30"))
 FAST = RehearsalSettings(
     phis=(0.9, 0.98),
-    windows=20,
-    points=600,
+    windows=40,
+    points=400,
     trials=TRIALS,
     bins=64,
     decision=DecisionSettings(permutations=99, rounds=99),

@@ -98,7 +98,7 @@ def test_the_plain_permutation_of_such_windows_would_fail_one_market() -> None:
 
 
 def test_a_gross_difference_fails_though_windows_remember_each_other() -> None:
-    found = remembering(3, 0.8, 60, 12.0)
+    found = remembering(3, 0.8, 200, 12.0)
     assert found.evidence["slow"].inflation > 1.5
     assert found.verdicts["slow"].standing is Standing.FAIL
 

@@ -81,7 +81,7 @@ def _quotes(
     lots = np.maximum(1, np.rint(sizes)).astype(np.int64)
     best = np.stack([bid * _TICK, lots[0], (bid + spread) * _TICK, lots[1]])
     kept = spoiler.random(count) >= 0.5 * noise
-    best[2] = np.where(spoiler.random(count) < 0.02 * noise, best[0] - _TICK, best[2])
+    best[2] = np.where(spoiler.random(count) < 0.005 * noise, best[0] - _TICK, best[2])
     return times[kept], best[:, kept]
 
 

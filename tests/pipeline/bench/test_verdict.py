@@ -52,8 +52,9 @@ def test_the_simulated_stretch_is_the_market(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_tells_false_alarms_and_the_power_against_each_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FAULTS", tuple(fault_named(name) for name in FEW))
-    monkeypatch.setattr("rlx_datapipe.pipeline.bench.verdict_page.FAULTS", module.FAULTS)
+    few = tuple(fault_named(name) for name in FEW)
+    monkeypatch.setattr(module, "FAULTS", few)
+    monkeypatch.setattr("rlx_datapipe.pipeline.bench.verdict_page.FAULTS", few)
     told = measured(small(tmp_path, report=tmp_path / "trust.md"), TINY)
     figures = named(told.figures)
     assert "simulated: one market fails itself" in figures

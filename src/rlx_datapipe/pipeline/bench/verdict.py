@@ -16,6 +16,7 @@ from rlx_datapipe.pipeline.bench.verdict_page import page
 from rlx_datapipe.pipeline.bench.verdict_trials import (
     Bench,
     Setting,
+    Table,
     Trials,
     faulty_market,
     faulty_pairs,
@@ -69,7 +70,6 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = Size()
 QUICK = Size(
-    windows=30,
     spoiled=2,
     splits=200,
     trials=6,
@@ -79,19 +79,6 @@ QUICK = Size(
     permutations=99,
     without=frozenset({"garch_persistence", "trade_size_tail"}),
 )
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one source: one market with itself, and each fault at each strength.
-
-    ``paired`` is the same with the same interval on both sides; of the same market that needs no trial: it
-    is equal to itself.
-    """
-
-    told: str
-    same: Trials
-    faults: dict[str, dict[float, Trials]]
-    paired: dict[str, dict[float, Trials]] = {}
 
 
 def measure(bench: Workbench) -> Measured:
@@ -188,7 +175,7 @@ def _recorded(bench: Workbench, size: Size, source: Path) -> Table:
         if size.pairs and fault.choose is None:
             paired[fault.name] = {s: faulty_pairs(trials, fault, s) for s in strengths}
     told = (
-        f"{source.name}, {len(trials.clean[0][0])} windows of {size.recorded_window_s} s, "
+        f"the recording {source.name}, {len(trials.clean[0][0])} windows of {size.recorded_window_s} s, "
         f"split by runs of {size.run}"
     )
     return Table(told=told, same=same, faults=faults, paired=paired)

@@ -52,8 +52,7 @@ def simulated(seed: int, seconds: int, speed: float) -> Window:
 def recorded(recording: Path, dataset: Path) -> Window:
     """A recording of one symbol, reconstructed into a new dataset and read whole; gaps must not be in it."""
     reconstruct(recording, dataset, Settings())
-    opened = open_dataset(dataset)
-    whole, _ = read_whole(opened, opened.manifest.chain(None))
+    whole, _ = read_whole(dataset, open_dataset(dataset).manifest.chain(None).instrument)
     return whole
 
 

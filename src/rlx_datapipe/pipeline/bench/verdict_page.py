@@ -11,8 +11,7 @@ from rlx_datapipe.fidelity.faults import FAULTS
 
 if TYPE_CHECKING:
     from rlx_datapipe.pipeline.bench.figure import Options
-    from rlx_datapipe.pipeline.bench.verdict import Table
-    from rlx_datapipe.pipeline.bench.verdict_trials import Trials
+    from rlx_datapipe.pipeline.bench.verdict_trials import Table, Trials
 
 _HEAD = """# Trust
 
@@ -22,8 +21,8 @@ one and the same market on both sides must not fail, and a fault that was plante
 - **Unpaired**: both sides are different stretches of one law, the fault is in one of them.
 - **Paired**: both are the same stretch.
 
-A fault is seen when the verdict on the whole is FAIL. Where nothing is seen the table says 0: such a fault
-passes unnoticed in as much data.
+A fault is seen when the verdict on the whole is FAIL. Seen no more often than false alarms it is not seen at
+all: such a fault passes unnoticed in as much data.
 
 This page is written by a command: `{command}`
 """

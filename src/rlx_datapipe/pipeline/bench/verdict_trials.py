@@ -45,6 +45,19 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
     passes_by_metric: dict[str, float]
 
 
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one source: one market with itself, and each fault at each strength.
+
+    ``paired`` is the same with the same interval on both sides; of the same market that needs no trial: it
+    is equal to itself.
+    """
+
+    told: str
+    same: Trials
+    faults: dict[str, dict[float, Trials]]
+    paired: dict[str, dict[float, Trials]] = {}
+
+
 @dataclass(frozen=True)
 class Setting:
     """Markets that trials are made of, and how they are judged.
