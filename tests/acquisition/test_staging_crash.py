@@ -8,7 +8,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -31,14 +30,6 @@ linked_lines: Any = lines_module
 Mutate = Callable[[], None]
 DEEP = bool(os.environ.get("RLX_TEST_KILLS"))
 POINTS = ("file written", "file published", *STAGING_POINTS)
-
-
-@pytest.fixture
-def work() -> Iterator[Path]:
-    """A folder in memory where there is one: a kill asks nothing of a disk, and a film keeps its own."""
-    memory = Path("/dev/shm")  # noqa: S108
-    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield Path(folder)
 
 
 def survive(
@@ -90,9 +81,9 @@ def survive(
     return wrong(root) or ("" if changes_told(root) == CHANGES else f"{changes_told(root)} changes")
 
 
-def test_killed_at_every_point_each_file_is_in_one_zone(work: Path) -> None:
-    bring_home(work / "golden")
-    assert wrong(work / "golden") == ""
+def test_killed_at_every_point_each_file_is_in_one_zone(tmp_path: Path) -> None:
+    bring_home(tmp_path / "golden")
+    assert wrong(tmp_path / "golden") == ""
     landed: Counter[str] = Counter()
     singles = [[(point, n)] for point in STAGING_POINTS for n in range(1, CHANGES + 1)]
     singles += [[("file written", 1)], [("file published", 1)]]
@@ -105,7 +96,7 @@ def test_killed_at_every_point_each_file_is_in_one_zone(work: Path) -> None:
     bad = {
         str(plan): found
         for plan in singles + chains[:: 1 if DEEP else 45]
-        if (found := survive(work, plan, landed))
+        if (found := survive(tmp_path, plan, landed))
     }
     assert bad == {}
     assert set(landed) == set(POINTS)
@@ -135,11 +126,13 @@ def _last_change_left_as_it_is() -> None:
         (_last_change_left_as_it_is, [("change recorded", 3)]),
     ],
 )
-def test_planted_faults_are_found_by_kills(work: Path, mutate: Mutate, plan: list[tuple[str, int]]) -> None:
+def test_planted_faults_are_found_by_kills(
+    tmp_path: Path, mutate: Mutate, plan: list[tuple[str, int]]
+) -> None:
     """A sweep that stays green when the manager is wrong proves nothing."""
     landed: Counter[str] = Counter()
     try:
-        found = survive(work, plan, landed, mutate)
+        found = survive(tmp_path, plan, landed, mutate)
     except Exception as error:
         found = str(error)
     assert found
@@ -214,13 +207,13 @@ def outcome(work: Path, state: State, acknowledged: int) -> str:
     return wrong(root) or ("" if changes_told(root) == CHANGES else f"{changes_told(root)} changes")
 
 
-def test_after_a_power_cut_each_file_is_in_one_zone(work: Path) -> None:
-    steps = film(work)
+def test_after_a_power_cut_each_file_is_in_one_zone(tmp_path: Path) -> None:
+    steps = film(tmp_path)
     assert {step.name for step in steps} >= set(STAGING_POINTS)
     bad, tried = {}, 0
-    for name, state, acknowledged in cuts(work, steps, dice_each=2):
+    for name, state, acknowledged in cuts(tmp_path, steps, dice_each=2):
         tried += 1
-        if found := outcome(work, state, acknowledged):
+        if found := outcome(tmp_path, state, acknowledged):
             bad[name] = found
     assert bad == {}
     assert tried > 100
@@ -249,6 +242,6 @@ def _manifest_not_synced() -> None:
 
 
 @pytest.mark.parametrize("mutate", [_no_sync_of_folders, _renamed_at_once, _manifest_not_synced])
-def test_planted_faults_are_found_by_power_cuts(work: Path, mutate: Mutate) -> None:
-    states = list(cuts(work, film(work, mutate), dice_each=2))
-    assert any(outcome(work, state, acknowledged) for _, state, acknowledged in states)
+def test_planted_faults_are_found_by_power_cuts(tmp_path: Path, mutate: Mutate) -> None:
+    states = list(cuts(tmp_path, film(tmp_path, mutate), dice_each=2))
+    assert any(outcome(tmp_path, state, acknowledged) for _, state, acknowledged in states)

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -135,12 +134,10 @@ def digest(whole: Told) -> str:
 
 
 @pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    memory = Path("/dev/shm")  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        made = Bench(Path(folder))
-        yield made
-        made.close()
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(tmp_path_factory.mktemp("bench"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -283,19 +282,16 @@ def test_a_dataset_of_an_earlier_version_is_one_of_full(archive: Path, tmp_path:
     assert inspect(out)["chains"][0]["strategy"] == "full"
 
 
-def test_killed_anywhere_it_ends_the_same() -> None:
-    memory = Path("/dev/shm")  # noqa: S108
-    place = memory if os.access(memory, os.W_OK) else None
+def test_killed_anywhere_it_ends_the_same(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    with tempfile.TemporaryDirectory(dir=place) as work:
-        done = subprocess.run(
-            [sys.executable, PROOFS, work],
-            env=os.environ | {"PYTHONPATH": paths},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    done = subprocess.run(
+        [sys.executable, PROOFS, tmp_path],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert told["wrong"] == []
