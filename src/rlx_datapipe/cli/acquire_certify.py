@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ def certify(staging: Path, as_json: bool) -> None:
     if as_json:
         give(result)
     else:
+        from rlx_datapipe.cli.summary import show_commands
+
         _show(result)
+        show_commands(f"reconstruct {shlex.quote(str(staging))} --out DATASET")
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ def validate(
     if as_json:
         give(result)
     else:
+        from rlx_datapipe.cli.summary import show_commands
+
         _show(result)
+        if staging and result["counts"]["ready"]:
+            show_commands(f"acquire certify --staging {shlex.quote(str(staging))}")
     sys.exit(EXIT_DONE if result["verdict"] == "pass" else EXIT_VERDICT_FAILED)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlx_datapipe.acquisition.amounts import size_text, time_text
-from rlx_datapipe.cli.summary import console
+from rlx_datapipe.cli.summary import console, show_commands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,10 +104,7 @@ def show_outcome(outcome: Outcome, staging: Path) -> None:
         screen.print(f"  and {len(outcome.failed) - _NAMED:,} more: see rlx acquire status --staging")
     if outcome.failed:
         screen.print("  The same command goes on with what did not come.")
-    screen.print("\n[bold]Try next[/]")
-    screen.print(
-        Text(f"  rlx acquire validate --staging {shlex.quote(str(staging))}", style="cyan"), soft_wrap=True
-    )
+    show_commands(f"acquire validate --staging {shlex.quote(str(staging))}")
 
 
 def show_status(status: StagingStatus) -> None:

@@ -55,19 +55,24 @@ def show_reconstruction(result: dict[str, Any], sources: Sequence[str], out: Pat
 
 def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:
     """Commands to paste that show more of a dataset: its book, its counts, its verdict."""
-    screen = console()
-    # `uv run` leaves no command on the path: show what can be pasted.
-    rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
     dataset = shlex.quote(result["dataset"])
     first = result["chains"][0]
     symbol = shlex.quote(f"{first['exchange']}/{first['symbol']}")
     chosen = f" --symbol {symbol}" if len(result["chains"]) > 1 else ""
-    screen.print("\n[bold]Try next[/]")
-    for command in (
+    show_commands(
         f"book {dataset}{chosen} --event {first['events'] // 2}",
         f"inspect {dataset}",
         f"validate {dataset}" + (f" --golden {shlex.join(golden)}" if golden else ""),
-    ):
+    )
+
+
+def show_commands(*commands: str) -> None:
+    """What to try next: commands to paste, without the name of the program."""
+    screen = console()
+    # `uv run` leaves no command on the path: show what can be pasted.
+    rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
+    screen.print("\n[bold]Try next[/]")
+    for command in commands:
         screen.print(f"  [cyan]{escape(f'{rlx} {command}')}[/]", soft_wrap=True)
 
 
