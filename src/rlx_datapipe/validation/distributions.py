@@ -48,10 +48,9 @@ class Distributions(Rule):
         if not compared:
             return Outcome("Nothing that both sides have.", measures, skipped=True)
         worst = max(compared, key=lambda name: float(measures[name]["distance"]))
-        headline = (
-            f"{plural(len(compared), 'distribution')} compared; greatest distance "
-            f"{measures[worst]['distance']:.4g} ({worst.replace('_', ' ')})."
-        )
+        greatest = measures[worst]["distance"]
+        told = f"greatest distance {greatest:.4g} ({worst.replace('_', ' ')})" if greatest else "none differs"
+        headline = f"{plural(len(compared), 'distribution')} compared; {told}."
         return Outcome(headline, measures, self._findings(measures, compared, is_source=golden.is_source))
 
     def _findings(self, measures: dict[str, Any], compared: list[str], *, is_source: bool) -> list[Finding]:

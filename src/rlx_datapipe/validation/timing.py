@@ -111,7 +111,7 @@ class Timing(Rule):
         headline = (
             f"Lag {p50 / _MS:,.4g} ms at P50, {p99 / _MS:,.4g} at P99, {self._lag_max / _MS:,.4g} at most; "
             f"exchange's stamps in steps of {_told(self._resolution[0])}; longest silence "
-            f"{_told(self.longest_silence_ns)}."
+            f"{_told(self.longest_silence_ns)}; {plural(int(self.steps), 'step')} of a clock."
         )
         findings: list[Finding] = []
         if self.steps:
