@@ -61,7 +61,8 @@ def test_processes_measure_what_threads_do(tmp_path: Path) -> None:
     registry = standard_registry(with_plugins=False)
     names = [*registry.names(tier=3)[:2], "spread_l1"]
     threads, processes = (
-        run_metrics(registry, data, names, TierSettings(events_apart=apart)) for apart in (10**9, 1)
+        run_metrics(registry, data, names, TierSettings(workers=1, events_apart=apart))
+        for apart in (10**9, 1)
     )
     assert processes.findings == threads.findings == []
     for name, result in threads.results.items():

@@ -184,14 +184,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(where / "dataset")
 
 
-def test_a_dataset_is_read_as_its_reading_api_tells_it(dataset: Dataset) -> None:
+@pytest.mark.parametrize("ends_only", [False, True])
+def test_a_dataset_is_read_as_its_reading_api_tells_it(dataset: Dataset, *, ends_only: bool) -> None:
     chain = dataset.manifest.chains[0]
     symbol = chain.instrument.symbol
-    whole, _ = read_whole(dataset.path, chain.instrument)
+    whole, _ = read_whole(dataset.path, chain.instrument, ends_only=ends_only)
     every = dataset.table("events", symbol=symbol).collect()
-    is_end = every["flags"].to_numpy() & Flag.GROUP_END != 0
+    is_end = (every["flags"].to_numpy() & Flag.GROUP_END != 0) | (not ends_only)
     events = every.filter(is_end)
-    assert 0 < len(events) < len(every)
+    assert 0 < len(events) <= len(every)
+    assert (len(events) < len(every)) == ends_only
     assert whole.events.shape[1] == len(events)
     assert np.array_equal(whole.events[Field.MESSAGE], np.flatnonzero(is_end) + 1)
     assert whole.event_count == len(every) - np.flatnonzero(is_end)[0]

@@ -66,12 +66,11 @@ def read_whole(
     scale: Instrument | None = None,
     folder: Path | None = None,
     since_ns: int = 0,
+    ends_only: bool = False,
 ) -> tuple[Window, Int64Array]:
-    """All ends of groups and sampled books of a chain as one stretch; and its gaps, int64 (g, 2), ns.
+    """All events and sampled books of a chain as one stretch; and its gaps, int64 (g, 2), ns.
 
-    No metric looks at the rows of a group but the last, behind which the best prices are published; a trade
-    is a group by itself. So only those are taken; ``MESSAGE`` of each says how many events there were up to
-    it. No more than one file is in memory at a time.
+    ``MESSAGE`` of each says how many events there were up to it. One file at most is in memory at a time.
 
     The stretch ends one nanosecond after its last event. Epochs that are committed count, also of a chain
     that is not finished.
@@ -90,6 +89,10 @@ def read_whole(
     since_ns
         Files that end before it are passed over.
 
+    ends_only
+        Take the last event of each group alone, behind which the best prices are published; a trade is a
+        group by itself. Metrics look at no others.
+
     Raises
     ------
     OptionError
@@ -106,7 +109,7 @@ def read_whole(
     at, before, clock = 0, 0, 0
     for file in files:
         table = read_file("events", file.path)
-        part, quotes = _events(table, own, before)
+        part, quotes = _events(table, own, before, ends_only=ends_only)
         stop = at + part.shape[1]
         events[:, at:stop], best[:, at:stop] = part, quotes
         # An event that came late keeps its own time; for windows and steps the order is what counts.
@@ -155,10 +158,14 @@ def _later(files: list[DataFile], since_ns: int) -> list[DataFile]:
     return [file for file, end in zip(files, ends, strict=False) if end is None or end >= since_ns]
 
 
-def _events(table: pa.Table, instrument: Instrument, before: int) -> tuple[Int64Array, Int64Array]:
-    """Event array (FIELDS, n) and best quotes (4, n) of the ends of groups in some rows of ``events``."""
-    ends = np.flatnonzero(_integers(table["flags"]) & Flag.GROUP_END)
-    table = table.take(pa.array(ends))
+def _events(
+    table: pa.Table, instrument: Instrument, before: int, *, ends_only: bool
+) -> tuple[Int64Array, Int64Array]:
+    """Event array (FIELDS, n) and best quotes (4, n) of rows of ``events``, or of ends of groups in them."""
+    ends = np.arange(table.num_rows)
+    if ends_only:
+        ends = np.flatnonzero(_integers(table["flags"]) & Flag.GROUP_END)
+        table = table.take(pa.array(ends))
     events = empty_events(table.num_rows)
     events[Field.MESSAGE] = before + ends + 1
     for field, column in _NAMES.items():

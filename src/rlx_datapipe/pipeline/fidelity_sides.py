@@ -65,7 +65,14 @@ def compared(
     chains = {"golden": golden, "recon": ours}
     scales = common_scale(golden.instrument, ours.instrument)
     wholes = [
-        read_whole(chain.dataset, chain.instrument, scale=scale, folder=folder / name, since_ns=since_ns)
+        read_whole(
+            chain.dataset,
+            chain.instrument,
+            scale=scale,
+            folder=folder / name,
+            since_ns=since_ns,
+            ends_only=True,
+        )
         for (name, chain), scale in zip(chains.items(), scales, strict=True)
     ]
     spans = [(max(whole.start_ns, since_ns), whole.end_ns) for whole, _ in wholes]
