@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
-from rlx_datapipe.fidelity.engine import EngineSettings, run_metrics
+from rlx_datapipe.fidelity.engine import run_metrics
 from rlx_datapipe.fidelity.faults import Fault
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window, cut_windows
 from rlx_datapipe.fidelity.overall import overall
 from rlx_datapipe.fidelity.pool import Measure, Pool
 from rlx_datapipe.fidelity.registry import MetricRegistry
+from rlx_datapipe.fidelity.tiers import TierSettings
 from rlx_datapipe.fidelity.verdicts import verdicts
 
 Judged = tuple[Verdict, dict[str, Verdict]]
@@ -139,7 +140,7 @@ class Bench:
         sides = [replace(self.pool.golden, windows=tuple(side)) for side in (golden, recon)]
         data = Comparison(sides[0], sides[1], is_paired=True)
         names = [name for name in self.setting.registry if name not in self.setting.without]
-        measured = run_metrics(self.setting.registry, data, names, EngineSettings(workers=1))
+        measured = run_metrics(self.setting.registry, data, names, TierSettings(workers=1))
         told = verdicts(measured, self.setting.registry, data, self.setting.rng(*key), self.setting.rule)
         return overall(told, self.plugins, is_paired=True), told
 
