@@ -203,7 +203,7 @@ def test_a_market_that_cannot_be_is_refused(options: tuple[str, str], tmp_path: 
 def test_a_stop_at_any_moment_is_told_alike(late_s: float, tmp_path: Path) -> None:
     """From the moment that the command is known; what comes before belongs to the interpreter."""
     code = (
-        "import sys\nfrom rlx_datapipe.cli.main import main\nfrom rlx_datapipe.cli import main as home\n"
+        "import sys\nfrom rlx_datapipe.cli.main import main\nfrom rlx_datapipe.cli import groups as home\n"
         "load = home.importlib.import_module\n"
         "def told(*name):\n    print('loading', file=sys.stderr, flush=True)\n    return load(*name)\n"
         "home.importlib.import_module = told\nmain()"
