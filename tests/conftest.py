@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.depth import DEEP
 
 ROOT = Path(__file__).resolve().parent.parent
 _CHROMIUM = Path("/usr/bin/chromium")
@@ -26,6 +27,13 @@ settings.register_profile("default", _PATIENT, max_examples=60)
 settings.register_profile("ci", _PATIENT, max_examples=30, derandomize=True)
 settings.register_profile("deep", _PATIENT, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is deep, unless it is asked for."""
+    for item in items:
+        if not DEEP and item.get_closest_marker("deep"):
+            item.add_marker(pytest.mark.skip(reason="deep: RLX_TEST_DEEP=1 plays it"))
 
 
 @pytest.fixture(scope="session")

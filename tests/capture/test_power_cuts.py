@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.capture.scripted import RING, record_all, recorder, trade, trades
+from tests.depth import deep
 
 from rlx_datapipe.pipeline.proofs.disk import HOWS, Disk, State, build, left_over
 from rlx_datapipe.pipeline.proofs.observe import Observer, Step
@@ -99,7 +100,7 @@ def outcome(work: Path, keys: KeyRing | None, state: State, acknowledged: int) -
     return "" if found == list(range(COUNT)) else f"trades {found}"
 
 
-@pytest.mark.parametrize("keys", [None, RING], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("keys", [pytest.param(None, marks=deep), RING], ids=["plain", "encrypted"])
 def test_after_a_power_cut_all_that_was_synced_is_there_once(work: Path, keys: KeyRing | None) -> None:
     steps = film(work, keys)
     assert {step.name for step in steps} >= {"log sealed", "segment published", "segment counted", SYNCED}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.door import RLX, rlx, rlx_process
+from tests.depth import deep
 from tests.pipeline.captures import SPOT, capture
 from tests.pipeline.plain_reading import events_of, states_at
 
@@ -207,7 +208,7 @@ def test_where_there_is_no_terminal_there_is_no_bar(source: Path, tmp_path: Path
     assert "%" not in said.err
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", pytest.param("latin-1", marks=deep)])
 def test_a_terminal_of_any_encoding_can_show_it(encoding: str, tmp_path: Path) -> None:
     config = MarketConfig(duration_s=2, orders_per_s=300, levels=60, symbol="币安人生USDT")
     source = capture(tmp_path / "capture.gz", config)

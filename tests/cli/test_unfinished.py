@@ -94,7 +94,8 @@ def test_a_whole_dataset_is_said_to_be_verified(captures: list[Path], tmp_path: 
     assert said.status == 0
     verified = rlx("inspect", tmp_path / "out", "--deep", "--json").json()["verified"]
     assert f"verified ✓ {verified['files']} files, {verified['epochs']} epochs" in said.out
-    assert verified["files"] == len(list((tmp_path / "out").rglob("*.parquet")))
+    written = [path for kind in ("parquet", "windows") for path in (tmp_path / "out").rglob(f"*.{kind}")]
+    assert verified["files"] == len(written)
     assert "unfinished" not in said.out + repr(open_dataset(tmp_path / "out"))
 
 

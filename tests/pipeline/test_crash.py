@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.depth import deep
 from tests.pipeline.mutants import KILLED, WITHOUT_POWER
 
 from rlx_datapipe.core.crash import POINTS, crash_point
 from rlx_datapipe.core.errors import DatapipeError, OptionError
+from rlx_datapipe.pipeline.proofs.disk import HOWS
 from rlx_datapipe.pipeline.selftest import selftest
 
-# `rlx selftest` plays more of them; here all single kills are played, and of the rest a few unless told.
-DEEP = bool(os.environ.get("RLX_TEST_KILLS"))
 ROOT = Path(__file__).parents[2]
 PROOFS = Path(__file__).with_name("mutant_proofs.py")
 
@@ -31,9 +31,9 @@ def _path() -> Iterator[None]:
         yield
 
 
+@deep
 def test_killed_anywhere_it_ends_the_same() -> None:
-    chains, states, kills_before = (12, 60, 3) if DEEP else (4, 24, 1)
-    told = selftest(1, sizes=(chains, states, kills_before))
+    told = selftest(1, sizes=(12, 60, 3))
     assert told["failures"] == []
     assert told["verdict"] == "pass"
     assert told["points"].keys() == set(POINTS)
@@ -41,8 +41,20 @@ def test_killed_anywhere_it_ends_the_same() -> None:
     assert told["lost"] == told["doubled"] == told["differing"] == 0
     assert told["acknowledged_lost"] == told["stuck"] == 0
     assert told["kills"] > 150
-    assert told["chains"] > chains
-    assert told["power_states"] >= states + 6 * kills_before
+    assert told["chains"] > 12
+    assert told["power_states"] >= 60 + 3 * 6
+
+
+def test_killed_once_at_each_point_and_without_power_it_ends_the_same() -> None:
+    """The kinds of scenarios that `rlx selftest` plays some hundreds of."""
+    points = [point.replace(" ", "-") for point in POINTS if point != "orphan removed"]
+    kills = *(f"kill:{point}#1" for point in points), "kill:file-published#1+orphan-removed#1"
+    cuts = tuple(f"power:{at}:{how}" for at in (5, 20, 35, 50) for how in HOWS)
+    told = selftest(1, only=(*kills, *cuts))
+    assert told["failures"] == []
+    assert all(told["points"].values()), told["points"]
+    assert told["kills"] >= len(POINTS)
+    assert told["power_states"] >= 12
 
 
 def test_every_mutant_is_noticed(tmp_path: Path) -> None:

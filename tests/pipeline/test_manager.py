@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.depth import deep
 from tests.pipeline.captures import IN_PROCESSES as SETTINGS
 from tests.pipeline.captures import SPOT, kinds, mixed
 
@@ -75,7 +76,7 @@ def test_three_symbols_are_what_each_is_alone(
         assert chain_of(summary, symbol) == chain_of(alone, symbol)
 
 
-@pytest.mark.parametrize("workers", [0, 2, 3])
+@pytest.mark.parametrize("workers", [0, 2, pytest.param(3, marks=deep)])
 def test_a_mixed_recording_gives_each_symbol_the_same_rows(
     workers: int, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -106,7 +107,7 @@ def test_a_worker_that_dies_again_and_again_comes_to_the_end_if_it_comes_on(
         assert set(chain["restarts"]) <= {"was killed by SIGKILL"}
 
 
-@pytest.mark.parametrize("illness", ["crash", "hang", "raise"])
+@pytest.mark.parametrize("illness", ["crash", "hang", pytest.param("raise", marks=deep)])
 def test_poison_is_skipped_after_three_tries_and_told(
     illness: str, sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:

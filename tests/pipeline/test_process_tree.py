@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.cli.door import RLX
+from tests.depth import deep
 from tests.pipeline.captures import IN_PROCESSES as SETTINGS
 from tests.pipeline.captures import mixed
 
@@ -24,7 +25,7 @@ from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.store.commits import read_commits
 from rlx_datapipe.store.dataset import dataset_digest, open_dataset
 
-KILLS = int(os.environ.get("RLX_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("RLX_TEST_KILLS", "2"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 CGROUP = Path("/sys/fs/cgroup/memory")
 
@@ -144,7 +145,7 @@ def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(
     assert alive_after == others
 
 
-@pytest.mark.parametrize("is_mixed", [False, True])
+@pytest.mark.parametrize("is_mixed", [pytest.param(False, marks=deep), True])
 def test_a_worker_that_is_stopped_holds_nobody_up_is_killed_and_started_again(
     is_mixed: bool, captures: list[Path], tmp_path: Path
 ) -> None:
@@ -160,7 +161,7 @@ def test_a_worker_that_is_stopped_holds_nobody_up_is_killed_and_started_again(
     assert told["digest"] == reconstruct(sources, tmp_path / "alone", SETTINGS)["digest"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=deep)])
 def test_the_first_signal_lets_workers_commit(
     number: signal.Signals, captures: list[Path], tmp_path: Path, digest: str
 ) -> None:

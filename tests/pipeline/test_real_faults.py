@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.cli.door import RLX
+from tests.depth import deep
 from tests.pipeline.captures import IN_PROCESSES as SETTINGS
 from tests.pipeline.test_process_tree import Run, is_alive, until
 
@@ -55,7 +56,7 @@ def test_a_full_disk_is_one_sentence_and_with_room_it_goes_on(
     assert json.loads((tmp_path / "told").read_text())["digest"] == digest
 
 
-@pytest.mark.parametrize("call", ["fsync", "write", "close"])
+@pytest.mark.parametrize("call", ["fsync", "write", pytest.param("close", marks=deep)])
 def test_a_call_of_the_system_that_fails_stops_the_run_and_it_goes_on(
     call: str, captures: list[Path], settings: Path, tmp_path: Path, digest: str
 ) -> None:

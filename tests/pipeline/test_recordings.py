@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.depth import deep
 from tests.pipeline.plain_reading import Book, Ladder, PlainReplay, best, events_of, kind_of, messages
 
 from rlx_datapipe.core.config import Settings
@@ -98,7 +99,7 @@ def test_a_short_recording_with_microseconds_is_read(recordings: Path, tmp_path:
     assert (summary["quarantined"], summary["crossed"]) == (0, 0)
 
 
-@pytest.mark.parametrize("name", ["spot BTC", "spot ETH"])
+@pytest.mark.parametrize("name", ["spot BTC", pytest.param("spot ETH", marks=deep)])
 def test_every_price_and_quantity_is_found_again(
     name: str, made: Callable[[str], Made], recordings: Path
 ) -> None:
@@ -196,7 +197,7 @@ def test_every_event_and_its_best_prices_are_those_of_a_plain_replay(
     assert replay.applied == SETS[name][3]
 
 
-@pytest.mark.parametrize("name", ["spot BTC", "spot ETH"])
+@pytest.mark.parametrize("name", ["spot BTC", pytest.param("spot ETH", marks=deep)])
 def test_a_book_by_way_of_crypto_lake_is_the_same_at_every_update(
     name: str, made: Callable[[str], Made], tmp_path: Path
 ) -> None:

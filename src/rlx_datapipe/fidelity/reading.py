@@ -88,7 +88,6 @@ def read_whole(
         memory if None. It must stand as long as the window is used.
     since_ns
         Files that end before it are passed over.
-
     ends_only
         Take the last event of each group alone, behind which the best prices are published; a trade is a
         group by itself. Metrics look at no others.
@@ -101,24 +100,8 @@ def read_whole(
     own = scale or instrument
     arrays = _Arrays(folder)
     files = _later(chain_files(dataset, "events", instrument), since_ns)
-    rows = sum(rows_of(file) for file in files)
-    if not rows:
-        raise OptionError("no events to compare", file=dataset, symbol=instrument.symbol)
-    # Files of arrays have holes: what is not written takes no room.
-    events, best = arrays.new("events", (FIELDS, rows)), arrays.new("best", (4, rows))
-    at, before, clock = 0, 0, 0
-    for file in files:
-        table = read_file("events", file.path)
-        part, quotes = _events(table, own, before, ends_only=ends_only)
-        stop = at + part.shape[1]
-        events[:, at:stop], best[:, at:stop] = part, quotes
-        # An event that came late keeps its own time; for windows and steps the order is what counts.
-        times = np.maximum(part[Field.ORIGIN_TIME], clock)
-        np.maximum.accumulate(times, out=events[Field.ORDER_TIME, at:stop])
-        clock = int(events[Field.ORDER_TIME, stop - 1]) if stop else 0
-        at, before = stop, before + table.num_rows
-    events, best = events[:, :at], best[:, :at]
-    if not at:
+    events, best = _rows(files, own, arrays, ends_only=ends_only)
+    if not best.shape[1]:
         raise OptionError("no events to compare", file=dataset, symbol=instrument.symbol)
     origin = events[Field.ORIGIN_TIME]
     is_trade = events[Field.KIND] == Kind.TRADE
@@ -131,7 +114,7 @@ def read_whole(
         best=best,
         sample_times=times,
         samples=samples,
-        resolution_ns=stamp_resolution(origin[:: -(-at // STAMPS_MAX)]),
+        resolution_ns=stamp_resolution(origin[:: -(-len(origin) // STAMPS_MAX)]),
         is_aggregated=bool((events[Field.FLAGS, is_trade] & Flag.AGGREGATE != 0).any()),
     )
     return whole, _gaps(dataset, instrument)
@@ -150,6 +133,27 @@ class _Arrays:
         if self._folder is None or not np.prod(shape):
             return np.zeros(shape, dtype=np.int64)
         return np.asarray(np.memmap(self._folder / name, dtype=np.int64, mode="w+", shape=shape))
+
+
+def _rows(
+    files: list[DataFile], own: Instrument, arrays: _Arrays, *, ends_only: bool
+) -> tuple[Int64Array, Int64Array]:
+    """Events and best prices of files in order, int64 (FIELDS, n) and (4, n)."""
+    rows = sum(rows_of(file) for file in files)
+    # Files of arrays have holes: what is not written takes no room.
+    events, best = arrays.new("events", (FIELDS, rows)), arrays.new("best", (4, rows))
+    at, before, clock = 0, 0, 0
+    for file in files:
+        table = read_file("events", file.path)
+        part, quotes = _events(table, own, before, ends_only=ends_only)
+        stop = at + part.shape[1]
+        events[:, at:stop], best[:, at:stop] = part, quotes
+        # An event that came late keeps its own time; for windows and steps the order is what counts.
+        times = np.maximum(part[Field.ORIGIN_TIME], clock)
+        np.maximum.accumulate(times, out=events[Field.ORDER_TIME, at:stop])
+        clock = int(events[Field.ORDER_TIME, stop - 1]) if stop else 0
+        at, before = stop, before + table.num_rows
+    return events[:, :at], best[:, :at]
 
 
 def _later(files: list[DataFile], since_ns: int) -> list[DataFile]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.depth import deep
 
 from rlx_datapipe.core.errors import DatapipeError
 from rlx_datapipe.pipeline.bench import claims, claims_memory, claims_numbers, claims_runs
@@ -44,6 +45,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return Workbench(tmp_path, Options(repeats=1, report=tmp_path / "claims.md"))
 
 
+@deep
 def test_each_claim_has_a_verdict_and_a_line_on_the_page(bench: Workbench) -> None:
     measured = measure(bench)
     told = measured.told["claims"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.depth import deep
 from tests.pipeline.bench.workbenches import named, small
 
 from rlx_datapipe.core.event import NONE
@@ -48,6 +49,7 @@ def test_errors_are_shares_of_time_and_of_the_truth() -> None:
     assert (same["best_right"], same["levels"]["5"]) == (1.0, {"right": 1.0, "depth_error": 0.0})
 
 
+@deep
 def test_each_strategy_is_told_at_each_cadence(tmp_path: Path) -> None:
     measured = strategies.measure(small(tmp_path, messages=2_500))
     figures = named(measured.figures)

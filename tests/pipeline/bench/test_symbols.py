@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.depth import deep
 from tests.pipeline.bench.workbenches import named, small
 
 from rlx_datapipe.pipeline.bench import symbols
@@ -13,6 +14,7 @@ from rlx_datapipe.pipeline.bench.symbols import measure
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 
 
+@deep
 def test_the_speed_up_is_that_of_two_symbols_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int, int]] = []
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.depth import deep
 from tests.pipeline.bench.workbenches import named, small
 
 from rlx_datapipe.core.event import Field, Kind
@@ -33,6 +34,7 @@ TINY = Size(
 FEW = ("rows_shuffled", "levels_dropped", "regime_removed")
 
 
+@deep
 def test_the_simulated_stretch_is_the_market(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = simulated(5, 20, 0.3)
     market = LobMarket(MarketParameters(seed=5, duration_s=20, flow=Flow(speed=0.3)))
