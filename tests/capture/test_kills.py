@@ -133,7 +133,9 @@ def test_killed_at_every_point_nothing_is_lost_or_doubled(work: Path) -> None:
     assert golden is not None
     assert bench.wrong(work / "golden") == ""
     assert {point for point in POINTS if not golden[point]} == {"half-made removed"}
-    chosen = plans(golden)[:: 1 if DEEP else 2]
+    chosen = [
+        plan for n, plan in enumerate(plans(golden)) if DEEP or n % 2 or "half-made removed" in dict(plan)
+    ]
     wrong = {str(plan): found for plan in chosen if (found := bench.survive(plan))}
     assert wrong == {}
     assert set(bench.landed) == set(POINTS), "each point has killed"

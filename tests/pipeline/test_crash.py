@@ -48,7 +48,7 @@ def test_killed_anywhere_it_ends_the_same() -> None:
 def test_killed_once_at_each_point_and_without_power_it_ends_the_same() -> None:
     """The kinds of scenarios that `rlx selftest` plays some hundreds of."""
     points = [point.replace(" ", "-") for point in POINTS if point != "orphan removed"]
-    kills = *(f"kill:{point}#1" for point in points), "kill:file-published#1+orphan-removed#1"
+    kills = *(f"kill:{point}#1" for point in points), "kill:file-published#3+orphan-removed#1"
     cuts = tuple(f"power:{at}:{how}" for at in (5, 20, 35, 50) for how in HOWS)
     told = selftest(1, only=(*kills, *cuts))
     assert told["failures"] == []
