@@ -24,7 +24,7 @@ if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= 4 << 30:
 # No deadline and no complaint of slowness: the first example of a test may compile a kernel.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("default", _PATIENT, max_examples=60)
-settings.register_profile("ci", _PATIENT, max_examples=30, derandomize=True)
+settings.register_profile("ci", _PATIENT, max_examples=20, derandomize=True)
 settings.register_profile("deep", _PATIENT, max_examples=2_000)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.depth import deep
 
 INSIDE = "RLX_BOOK_TESTS_INSIDE"
 HERE = Path(__file__).parent
 
 
 @pytest.mark.skipif(INSIDE in os.environ, reason="already inside such a run")
-@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
+@pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", pytest.param("NUMBA_BOUNDSCHECK", marks=deep)])
 def test_the_books_tests_pass_with_the_switch_on(switch: str, tmp_path: Path) -> None:
     environment = os.environ | {
         switch: "1",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.capture.scripted import RING, lines, record_all, recorder, trade, trades
-from tests.depth import DEEP
+from tests.depth import DEEP, deep
 
 from rlx_datapipe.capture import sealing as sealing_module
 from rlx_datapipe.core.crash import CAPTURE_POINTS, arm, reached
@@ -144,6 +144,7 @@ def test_killed_at_every_point_nothing_is_lost_or_doubled(work: Path) -> None:
     assert len(bench.sealed.read_text().splitlines()) > (1_000 if DEEP else 450)
 
 
+@deep
 def test_so_it_is_without_encryption(work: Path) -> None:
     bench = Bench(work, None)
     golden = bench.run(work / "golden", None)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from tests.cli.door import Said, rlx, rlx_process
+from tests.depth import deep
 from tests.pipeline.captures import SPOT, capture, lines_of, three_symbols
 
 from rlx_datapipe.pipeline.export import export
@@ -397,7 +398,7 @@ def test_a_folder_without_permission(good: Path, tmp_path: Path) -> None:
     refused(rlx("reconstruct", good, "--out", tmp_path / "locked" / "out"), "Permission denied", "--out")
 
 
-@pytest.mark.parametrize("limit", [200, 3_000, 9_000])
+@pytest.mark.parametrize("limit", [pytest.param(200, marks=deep), 3_000, pytest.param(9_000, marks=deep)])
 @pytest.mark.usefixtures("dataset")  # kernels are compiled, and kept, before the disk is full
 def test_a_disk_that_is_full(limit: int, good: Path, tmp_path: Path) -> None:
     """Files may not grow beyond a limit: as a full disk, it strikes in the middle of a file."""

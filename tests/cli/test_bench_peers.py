@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from tests.cli.door import rlx
+from tests.depth import deep
 from tests.pipeline.bench.workbenches import without_peers
 
 from rlx_datapipe.cli.peers_table import show_peers
@@ -36,6 +37,7 @@ def test_the_table_tells_theirs_ours_and_what_is_left_out() -> None:
     assert told.count("run: uv run --group peers rlx bench peers") == 3
 
 
+@deep
 def test_the_object_names_what_is_missing_and_what_was_wrong() -> None:
     told = rlx(*SMALL, "--json").json()
     assert sorted(told["missing"]) == ["hftbacktest", "lakeapi", "nautilus_trader"]
@@ -56,6 +58,7 @@ def test_a_wrong_answer_is_status_one(flags: tuple[str, ...], monkeypatch: pytes
         assert "wrong answer: Python, two dicts: best after each message: 1 answers, ours" in said.out
 
 
+@deep
 def test_the_row_of_a_wrong_answer_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
     told = rlx(*SMALL, "--json").json()
     told["figures"][0]["detail"]["difference"] = "planted"

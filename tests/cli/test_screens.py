@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from tests.cli.door import RLX, rlx, rlx_process
 from tests.cli.test_door import in_terminal
+from tests.depth import deep
 from tests.pipeline.captures import SPOT, capture, three_symbols
 
 import picture
@@ -171,7 +172,7 @@ def test_chains_of_two_markets_have_a_line_each_at_80_columns() -> None:
     assert caption.strip() == "no symbol with any crossed or late or quarantined"
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("columns", [60, pytest.param(80, marks=deep), pytest.param(120, marks=deep)])
 def test_the_bar_fits(columns: int, two: Path) -> None:
     out = two / f"bar-{columns}"
     command: list[str | Path] = [RLX, "reconstruct", two / "btc.gz", "--out", out, "--batch-rows", "300"]
@@ -199,7 +200,7 @@ def test_a_market_that_cannot_be_is_refused(options: tuple[str, str], tmp_path: 
     assert not (tmp_path / "demo").exists()
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("late_s", [pytest.param(0.0, marks=deep), 0.1, pytest.param(0.3, marks=deep)])
 def test_a_stop_at_any_moment_is_told_alike(late_s: float, tmp_path: Path) -> None:
     """From the moment that the command is known; what comes before belongs to the interpreter."""
     code = (

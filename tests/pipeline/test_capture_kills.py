@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.capture.account import ListRecorder, account, doubled_payloads
 from tests.cli.live_exchange import STREAMS, Trading, trading
+from tests.depth import deep
 
 from rlx_datapipe.capture.arrival import Arrival
 from rlx_datapipe.store.capture_files import CaptureFolder
@@ -74,7 +75,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-@pytest.mark.parametrize("is_encrypted", [False, True])
+@pytest.mark.parametrize("is_encrypted", [pytest.param(False, marks=deep), True])
 def test_after_any_kill_messages_and_gaps_account_for_every_id(tmp_path: Path, is_encrypted: bool) -> None:
     dice, out, options = random.Random(5), tmp_path / "capture", list[str | Path]()
     keys = None

@@ -57,6 +57,7 @@ def test_killed_once_at_each_point_and_without_power_it_ends_the_same() -> None:
     assert told["power_states"] >= 12
 
 
+@deep
 def test_every_mutant_is_noticed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, PROOFS, tmp_path], capture_output=True, text=True, timeout=300, check=False

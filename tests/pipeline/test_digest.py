@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.depth import deep
 from tests.pipeline.captures import SPOT, lines_of
 
 from rlx_datapipe.cli.main import main
@@ -53,7 +54,7 @@ def reference(parts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("batch_rows", [1, 1_000, 7_777, 65_536])
+@pytest.mark.parametrize("batch_rows", [1, pytest.param(1_000, marks=deep), 7_777, 65_536])
 def test_batches_and_threads_do_not_matter(
     batch_rows: int, threads: int, parts: list[Path], reference: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
+from tests.depth import deep
 from tests.pipeline.captures import capture as simulated
 
 from rlx_datapipe.capture.progress import Progress
@@ -152,7 +153,7 @@ def declared(folder: Path) -> set[int]:
     }
 
 
-@pytest.mark.parametrize("venue", ["binance-spot", "binance-usdm"])
+@pytest.mark.parametrize("venue", [pytest.param("binance-spot", marks=deep), "binance-usdm"])
 def test_no_valid_state_is_wrong_and_no_trade_is_lost_without_a_word(venue: str, tmp_path: Path) -> None:
     config = MarketConfig(venue=venue, duration_s=15, orders_per_s=400, levels=200, snapshot_every_s=5)
     recording = simulated(tmp_path / "recording.gz", config)

@@ -88,7 +88,8 @@ def test_an_encrypted_folder_needs_its_keys(lines: list[bytes], digest: str, tmp
             reconstruct(folder, tmp_path / "out2", SETTINGS, key_file=wrong)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=deep), 2])
+@deep
+@pytest.mark.parametrize("workers", [0, 2])
 def test_each_symbol_of_a_folder_is_what_it_is_alone(workers: int, tmp_path: Path) -> None:
     parts = {path.name.partition(".")[0].upper(): path for path in three_symbols(tmp_path)}
     every = [one for symbol, path in parts.items() for one in arrivals(read_capture(path), symbol)]

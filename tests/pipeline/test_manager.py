@@ -107,7 +107,9 @@ def test_a_worker_that_dies_again_and_again_comes_to_the_end_if_it_comes_on(
         assert set(chain["restarts"]) <= {"was killed by SIGKILL"}
 
 
-@pytest.mark.parametrize("illness", ["crash", "hang", pytest.param("raise", marks=deep)])
+@pytest.mark.parametrize(
+    "illness", ["crash", pytest.param("hang", marks=deep), pytest.param("raise", marks=deep)]
+)
 def test_poison_is_skipped_after_three_tries_and_told(
     illness: str, sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -128,6 +130,7 @@ def test_poison_is_skipped_after_three_tries_and_told(
     assert again["digest"] == summary["digest"]
 
 
+@deep
 def test_killed_again_and_again_without_a_commit_a_chain_is_given_up_and_can_be_resumed(
     sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def test_killed_again_and_again_without_a_commit_a_chain_is_given_up_and_can_be_
     assert again["digest"] == whole["digest"]
 
 
+@deep
 def test_a_worker_that_holds_too_much_memory_is_ended(
     sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def finish(captures: list[Path], out: Path, digest: str) -> None:
     assert dataset_digest(open_dataset(out)) == digest
 
 
+@deep
 def test_the_whole_tree_killed_at_random_times(captures: list[Path], tmp_path: Path, digest: str) -> None:
     dice = random.Random(11)
     landed, begun = 0, 0

@@ -169,7 +169,7 @@ def _count_strings(line: str) -> int:
     return count
 
 
-@pytest.mark.parametrize("name", ["spot BTC", "USD-M ETH, 2024-07"])
+@pytest.mark.parametrize("name", ["spot BTC", pytest.param("USD-M ETH, 2024-07", marks=deep)])
 def test_every_event_and_its_best_prices_are_those_of_a_plain_replay(
     name: str, made: Callable[[str], Made], recordings: Path
 ) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.depth import deep
 from tests.pipeline.captures import capture as simulated
 
 from rlx_datapipe.capture.progress import Progress
@@ -149,7 +150,7 @@ def test_a_real_recording(name: str, speed: str, recordings: Path, tmp_path: Pat
     compare(paths, venue, speed, tmp_path)
 
 
-@pytest.mark.parametrize("venue", ["binance-spot", "binance-usdm"])
+@pytest.mark.parametrize("venue", [pytest.param("binance-spot", marks=deep), "binance-usdm"])
 def test_a_simulated_one(venue: str, tmp_path: Path) -> None:
     config = MarketConfig(venue=venue, duration_s=12, levels=200, orders_per_s=300)
     compare([simulated(tmp_path / "recording.gz", config)], venue, "max", tmp_path)

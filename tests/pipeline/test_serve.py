@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.depth import deep
 from tests.pipeline.captures import capture
 from tests.simulation.exchange.stage import everything, line_to, run
 from tests.simulation.exchange.twin import Followed, Sides, follow, within
@@ -202,7 +203,8 @@ def our_books(dataset: Dataset, update_ids: list[int]) -> dict[int, Sides]:
 
 @pytest.mark.recordings
 @pytest.mark.parametrize(
-    ("name", "snapshots"), [("spot", "book"), ("spot", "recorded"), ("USD-M", "book"), ("COIN-M", "book")]
+    ("name", "snapshots"),
+    [("spot", "book"), ("spot", "recorded"), ("USD-M", "book"), pytest.param("COIN-M", "book", marks=deep)],
 )
 def test_a_client_by_the_published_rule_holds_our_book(
     name: str, snapshots: Any, ours: Callable[[str], tuple[Path, Dataset]]

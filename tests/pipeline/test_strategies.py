@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.depth import deep
 
 from rlx_datapipe.assessment.strategy import Strategy
 from rlx_datapipe.core.config import Settings
@@ -282,6 +283,7 @@ def test_a_dataset_of_an_earlier_version_is_one_of_full(archive: Path, tmp_path:
     assert inspect(out)["chains"][0]["strategy"] == "full"
 
 
+@deep
 def test_killed_anywhere_it_ends_the_same(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     done = subprocess.run(

@@ -27,7 +27,7 @@ from rlx_datapipe.validation.validate import ChainValidation
 
 SAVED_EVENTS = 900
 KILLS = int(os.environ.get("RLX_TEST_KILLS", "2"))
-STRIDE = 1 if "RLX_TEST_KILLS" in os.environ else 7
+STRIDE = 1 if "RLX_TEST_KILLS" in os.environ else 13
 """Of the writes that are died at; each costs two validations."""
 SMALL = Settings(epoch_events=1_500, batch_rows=400, keyframe_events=500, horizon_ms=500)
 

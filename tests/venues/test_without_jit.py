@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.depth import deep
 
 INSIDE = "RLX_VENUES_TESTS_INSIDE"
 HERE = Path(__file__).parent
@@ -18,6 +19,7 @@ TESTED = (
 
 
 @pytest.mark.skipif(INSIDE in os.environ, reason="already inside such a run")
+@deep
 @pytest.mark.parametrize("switch", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
 def test_the_kernels_tests_pass_with_the_switch_on(switch: str, tmp_path: Path) -> None:
     if switch == "NUMBA_BOUNDSCHECK" and not os.environ.get("RLX_TEST_BOUNDS"):

@@ -1,6 +1,6 @@
 """All faults at once, seed by seed: a client that keeps to the published rule never accepts a wrong book.
 
-`RLX_FAULT_SEEDS` sets the number of seeds of each market (6 by default).
+`RLX_FAULT_SEEDS` sets the number of seeds of each market (3 by default).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rlx_datapipe.simulation.exchange.fault_plan import (
 from rlx_datapipe.simulation.exchange.options import ExchangeOptions
 from rlx_datapipe.simulation.exchange.truth import Truth
 
-SEEDS = int(os.environ.get("RLX_FAULT_SEEDS", "6"))
+SEEDS = int(os.environ.get("RLX_FAULT_SEEDS", "3"))
 SILENCE_S = 0.25
 
 
