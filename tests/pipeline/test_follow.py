@@ -123,6 +123,7 @@ def test_a_capture_is_followed_to_its_end(
     assert len(told["chains"]) == 1
 
 
+@deep
 def test_several_symbols_are_followed_side_by_side(tmp_path: Path) -> None:
     parts = {path.name.partition(".")[0].upper(): path for path in three_symbols(tmp_path)}
     every = [one for symbol, path in parts.items() for one in arrivals(read_capture(path), symbol)]

@@ -92,6 +92,7 @@ def test_a_mixed_recording_gives_each_symbol_the_same_rows(
         assert chain_of(one, "ETHUSDT") == chain_of(summary, "ETHUSDT")
 
 
+@deep
 def test_a_worker_that_dies_again_and_again_comes_to_the_end_if_it_comes_on(
     sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -56,9 +56,8 @@ def test_a_full_disk_is_one_sentence_and_with_room_it_goes_on(
     assert json.loads((tmp_path / "told").read_text())["digest"] == digest
 
 
-@pytest.mark.parametrize(
-    "call", [pytest.param("fsync", marks=deep), "write", pytest.param("close", marks=deep)]
-)
+@deep
+@pytest.mark.parametrize("call", ["fsync", "write", "close"])
 def test_a_call_of_the_system_that_fails_stops_the_run_and_it_goes_on(
     call: str, captures: list[Path], settings: Path, tmp_path: Path, digest: str
 ) -> None:

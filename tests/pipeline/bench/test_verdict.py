@@ -51,6 +51,7 @@ def test_the_simulated_stretch_is_the_market(monkeypatch: pytest.MonkeyPatch) ->
     assert whole.samples.shape[1:] == (4, 20)
 
 
+@deep
 def test_it_tells_false_alarms_and_the_power_against_each_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
