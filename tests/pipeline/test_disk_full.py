@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tests.depth import DEEP
 from tests.pipeline.conftest import Bench
 
-SIZES = 24
+SIZES = 24 if DEEP else 10
 PLACES = ("rlx.json", ".parquet", ".state", "log")
 
 

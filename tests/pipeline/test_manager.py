@@ -76,7 +76,7 @@ def test_three_symbols_are_what_each_is_alone(
         assert chain_of(summary, symbol) == chain_of(alone, symbol)
 
 
-@pytest.mark.parametrize("workers", [0, 2, pytest.param(3, marks=deep)])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=deep), 2, pytest.param(3, marks=deep)])
 def test_a_mixed_recording_gives_each_symbol_the_same_rows(
     workers: int, captures: list[Path], whole: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -92,6 +92,7 @@ def test_a_mixed_recording_gives_each_symbol_the_same_rows(
         assert chain_of(one, "ETHUSDT") == chain_of(summary, "ETHUSDT")
 
 
+@deep
 @deep
 def test_a_worker_that_dies_again_and_again_comes_to_the_end_if_it_comes_on(
     sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path
@@ -109,7 +110,7 @@ def test_a_worker_that_dies_again_and_again_comes_to_the_end_if_it_comes_on(
 
 
 @pytest.mark.parametrize(
-    "illness", ["crash", pytest.param("hang", marks=deep), pytest.param("raise", marks=deep)]
+    "illness", [pytest.param("crash", marks=deep), "hang", pytest.param("raise", marks=deep)]
 )
 def test_poison_is_skipped_after_three_tries_and_told(
     illness: str, sicken: Any, captures: list[Path], whole: dict[str, Any], tmp_path: Path

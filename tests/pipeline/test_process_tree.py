@@ -146,7 +146,8 @@ def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(
     assert alive_after == others
 
 
-@pytest.mark.parametrize("is_mixed", [pytest.param(False, marks=deep), True])
+@deep
+@pytest.mark.parametrize("is_mixed", [False, True])
 def test_a_worker_that_is_stopped_holds_nobody_up_is_killed_and_started_again(
     is_mixed: bool, captures: list[Path], tmp_path: Path
 ) -> None:

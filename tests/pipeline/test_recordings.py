@@ -65,7 +65,10 @@ def files(recordings: Path, name: str) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("spot BTC", "USD-M BTC, 2024-07") else pytest.param(name, marks=deep) for name in SETS],
+)
 def test_a_recording_has_no_gap_no_cross_and_nothing_unread(
     name: str, made: Callable[[str], Made], recordings: Path
 ) -> None:

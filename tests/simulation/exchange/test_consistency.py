@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from tests.depth import deep
 from tests.simulation.exchange.stage import APIS, exchange_of, run, said
 from tests.simulation.exchange.twin import Followed, Sides, Twin, follow, within
 
@@ -59,7 +60,7 @@ def wrong_books(venue: str, found: list[Followed]) -> list[int]:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("limit", [20, 1000])
+@pytest.mark.parametrize("limit", [20, pytest.param(1000, marks=deep)])
 def test_whenever_a_client_joins_its_book_is_the_recordings_own_at_every_update(
     venue: str, limit: int
 ) -> None:

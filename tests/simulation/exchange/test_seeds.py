@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.depth import deep
 from tests.simulation.exchange.stage import APIS, exchange_of, run, said
 from tests.simulation.exchange.twin import MissedError, Sides, Twin, within
 from websockets.asyncio.client import connect
@@ -161,7 +162,7 @@ class Tolerant(Twin):
             super().apply(event)
 
 
-@pytest.mark.parametrize("venue", ["binance-spot", "binance-usdm"])
+@pytest.mark.parametrize("venue", ["binance-spot", pytest.param("binance-usdm", marks=deep)])
 def test_a_client_that_tolerates_a_gap_is_found_out(venue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.simulation.exchange.test_seeds.Twin", Tolerant)
     true = true_books(venue)
