@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from rlx_datapipe.fidelity import planting
 from rlx_datapipe.fidelity.blocks import BlockNumbers
 from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
@@ -67,6 +68,24 @@ def test_a_spoiled_market_fails(is_paired: bool) -> None:
     must = {"spread_l1", "spread_l10", "touch_depth", "imbalance", "trade_size", "trade_fano"}
     assert named(found, Standing.FAIL) >= must | ({"touch_rms", "touch_exact"} if is_paired else set())
     assert named(found, Standing.PASS) & must == set()
+
+
+def test_where_each_moment_is_compared_one_window_that_is_wrong_is_no_chance() -> None:
+    golden = synthetic_side(1, windows=40)
+    first, *others = golden.windows
+    share = 3_600 * 10**9 / (first.end_ns - first.start_ns)
+
+    def stuck_for(seconds: float) -> dict[str, Verdict]:
+        # `book_stuck` takes seconds an hour: all of them fall into this window.
+        wrong = planting.book_stuck(first, np.random.default_rng(3), seconds * share)
+        data = Comparison(golden, replace(golden, name="recon", windows=(wrong, *others)), is_paired=True)
+        measured = run_metrics(REGISTRY, data, ["touch_exact", "touch_rms"])
+        return verdicts(measured, REGISTRY, data, np.random.default_rng(0), RULE)
+
+    short, long = stuck_for(0.05), stuck_for(20)
+    assert named(short, Standing.PASS) == {"touch_exact", "touch_rms"}
+    assert "touch_exact" in named(long, Standing.FAIL)
+    assert "each moment" in long["touch_exact"].reason
 
 
 def test_what_the_stamps_cannot_resolve_is_not_identifiable() -> None:

@@ -97,7 +97,8 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
             "are more than that it is NOT IDENTIFIABLE."
         )
     if Need.SAME_TIME in plugin.requirements:
-        return paired, f"{paired_why}{scale}"
+        census = " Each moment is compared, none is drawn: the value itself is held against it."
+        return paired, f"{paired_why}{census if plugin.is_census else ''}{scale}"
     quantile = f"{rule.floor_factor:g} times the {_percent(rule.floor_share)} quantile"
     margin = f"the greater of {floor} and {quantile} of golden's distances from itself"
     why = (

@@ -75,6 +75,7 @@ class _Touch(MetricPlugin):
     category = "touch"
     tier = 1
     requirements = frozenset({Need.QUOTES, Need.SAME_TIME})
+    is_census = True
     severity = Severity.GATE
 
     def errors(self, data: Comparison) -> list[TouchError]:
