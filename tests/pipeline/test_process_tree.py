@@ -193,7 +193,8 @@ def test_the_second_signal_ends_all_at_once(captures: list[Path], tmp_path: Path
     run.process.send_signal(signal.SIGTERM)
     before = time.monotonic()
     status, _, err = run.end()
-    assert (status, time.monotonic() - before < 3) == (3, True), err
+    # By itself nothing would end them before they count as stalled.
+    assert (status, time.monotonic() - before < Settings().stall_ms / 2_000) == (3, True), err
     assert not any(is_alive(pid) for pid in workers)
     finish(captures, out, digest)
 
