@@ -121,6 +121,9 @@ class MetricPlugin(ABC):
         A distance that is always tolerable, in the unit of the value.
     tolerable
         The largest margin that a verdict may rest on.
+    is_fact
+        Whether the one number that it says of one interval on both sides is a fact about that interval, not
+        an estimate: beyond the engineering floor it fails, where any other without blocks is INCONCLUSIVE.
     severity
         Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns
         fails the whole, but does not hold it up; a note does neither.
@@ -140,6 +143,7 @@ class MetricPlugin(ABC):
     scale_ns: ClassVar[int] = 0
     engineering_floor: ClassVar[float] = 0.0
     tolerable: ClassVar[float] = float("inf")
+    is_fact: ClassVar[bool] = False
     severity: ClassVar[Severity] = Severity.WARN
 
     @classmethod

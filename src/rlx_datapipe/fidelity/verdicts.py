@@ -35,8 +35,8 @@ def verdicts(
     Paired windows are compared window by window; other windows by permutation and resampling, all metrics
     together; fits by their errors, with a share of the significance of their own: so all verdicts together
     fail one market held against itself no more often than the significance. A metric that says no more than
-    one number of both sides has no verdict unless the sides are equal in it: it is INCONCLUSIVE, with that
-    reason. A metric that failed has a finding, no verdict.
+    one number of both sides has no verdict unless the sides are equal in it, or it is a fact: it is
+    INCONCLUSIVE, with that reason. A metric that failed has a finding, no verdict.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def _settled(
         margin = plugin.engineering_floor
         if data.is_paired:
             gap = abs(result.value - plugin().best())
-            standing = Standing.PASS if gap <= margin else Standing.INCONCLUSIVE
+            beyond_it = Standing.FAIL if plugin.is_fact else Standing.INCONCLUSIVE
+            standing = Standing.PASS if gap <= margin else beyond_it
             reason = f"{result.value:.4g} over the whole of one interval, margin {margin:.4g}"
             return Verdict(standing=standing, reason=reason, margin=margin)
         reason = "one number for both sides: its noise is not known"
