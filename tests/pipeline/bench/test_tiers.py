@@ -51,16 +51,18 @@ def test_a_day_tells_time_and_memory_of_its_report(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(day, "_report", lambda *_: told)
     monkeypatch.setattr(Workbench, "run", lambda *_: {"events": 7, "out": str(tmp_path / "run")})
     monkeypatch.setattr(Workbench, "clear", lambda *_: None)
-    spread: dict[str, int] = {}
+    asked: list[dict[str, int]] = []
 
     def archive(_: Workbench, rows: int, **shape: int) -> Path:
-        spread.update(shape, rows=rows)
+        asked.append({**shape, "rows": rows})
         return tmp_path
 
     monkeypatch.setattr(Workbench, "archive", archive)
     monkeypatch.setattr(Workbench, "drop", lambda *_: None)
     time, memory = day.measure(Workbench(tmp_path, Options())).figures
-    assert spread["rows"] / spread["rows_per_s"] == pytest.approx(day.DAY_S, rel=0.01)
+    assert [(one["seed"], one["day"]) for one in asked] == [(7, 0), (8, 1)], "golden is another draw"
+    for one in asked:
+        assert one["rows"] / one["rows_per_s"] == pytest.approx(day.DAY_S, rel=0.01)
     assert (time.claim, time.figure, time.is_met) == ("report, 24 h", 301.0, False)
     assert (memory.figure, memory.is_met) == (500.0, True)
 
