@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from rlx_datapipe.core.event import Field
 from rlx_datapipe.fidelity.blocks import BlockNumbers
 from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
@@ -67,6 +68,26 @@ def test_a_spoiled_market_fails(is_paired: bool) -> None:
     must = {"spread_l1", "spread_l10", "touch_depth", "imbalance", "trade_size", "trade_fano"}
     assert named(found, Standing.FAIL) >= must | ({"touch_rms", "touch_exact"} if is_paired else set())
     assert named(found, Standing.PASS) & must == set()
+
+
+def test_one_stuck_stretch_of_the_same_interval_fails_as_a_fact() -> None:
+    """Two seconds in half an hour: no mean moves by that, and nothing needs to be resampled to see it."""
+    golden, recon = (synthetic_side(1, windows=30, name=name) for name in ("golden", "recon"))
+    window = recon.windows[7]
+    low, high = np.searchsorted(
+        window.events[Field.ORDER_TIME], [window.start_ns + 20 * 10**9, window.start_ns + 22 * 10**9]
+    )
+    best = window.best.copy()
+    best[:, low:high] = best[:, low - 1 : low]
+    stuck = replace(recon, windows=(*recon.windows[:7], replace(window, best=best), *recon.windows[8:]))
+    names = ("touch_stuck", "touch_exact", "touch_rms", "spread_l1")
+    for recon_side, expected in ((recon, Standing.PASS), (stuck, Standing.FAIL)):
+        data = Comparison(golden, recon_side, is_paired=True)
+        measured = run_metrics(REGISTRY, data, names)
+        found = verdicts(measured, REGISTRY, data, np.random.default_rng(0), RULE)
+        assert found["touch_stuck"].standing is expected
+        assert Standing.FAIL not in {found[name].standing for name in names[1:]}
+    assert measured.results["touch_stuck"].measures["window"] == 7
 
 
 def test_what_the_stamps_cannot_resolve_is_not_identifiable() -> None:
