@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from rlx_datapipe.core.finding import Severity
 from rlx_datapipe.core.version import WRITER
+from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.faults import FAULTS
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ def _section(name: str, table: Table) -> list[str]:
         "",
         f"**False alarms: {100 * same.fails:.1f} %** ({100 * same.low:.1f} to {100 * same.high:.1f}) of "
         f"{same.trials} comparisons of one market with itself; at most 5 % are promised. "
-        f"PASS came out in {100 * same.passes:.0f} %, the others are INCONCLUSIVE.",
+        f"{100 * same.passes:.0f} % are PASS, the others INCONCLUSIVE{_held_up(same)}.",
         "",
         "| fault | seen, unpaired | seen, paired | by (unpaired) |",
         "|---|---|---|---|",
@@ -68,16 +72,32 @@ def _section(name: str, table: Table) -> list[str]:
                 f"{'' if beside is None else _share(beside)} | {_metrics(told)} |"
             )
     unseen = _sentences(table, _is_unseen)
-    weak = [one for one in _sentences(table, lambda told: told.fails < _WEAK) if one not in unseen]
+    alone = [one for one in _sentences(replace(table, paired={}), _is_unseen) if one not in unseen]
+    weak = _sentences(replace(table, paired={}), lambda told: told.fails < _WEAK and not _is_unseen(told))
     lines += [
         "",
-        f"**No power was shown**, paired or not, against: {'; '.join(unseen) or 'none'}. "
-        "What was seen may be false alarms.",
+        f"**No power was shown**, paired or not, against: {_listed(unseen)}.",
         "",
-        f"Little power, below {100 * _WEAK:.0f} % paired and unpaired, against: {'; '.join(weak) or 'none'}.",
+        f"**Only the same interval shows**, and other hours do not: {_listed(alone)}.",
+        "",
+        f"Little power, below {100 * _WEAK:.0f} % unpaired, against: {_listed(weak)}.",
         "",
     ]
     return [*lines, *_matrix(table)]
+
+
+def _held_up(same: Trials) -> str:
+    """Gates that pass in less than half of the comparisons of one market with itself."""
+    registry = standard_registry(with_plugins=False)
+    shares = same.passes_by_metric
+    gates = [name for name in shares if name in registry and registry.get(name).severity is Severity.GATE]
+    least = sorted((name for name in gates if shares[name] < _WEAK), key=lambda name: shares[name])
+    told = ", ".join(f"`{name}` passes in {100 * shares[name]:.0f} %" for name in least)
+    return f": so short a market proves no likeness ({told})" if told else ""
+
+
+def _listed(sentences: list[str]) -> str:
+    return "; ".join(sentences) or "none"
 
 
 def _sentences(table: Table, holds: Callable[[Trials], bool]) -> list[str]:
