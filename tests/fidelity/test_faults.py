@@ -12,7 +12,7 @@ from rlx_datapipe.fidelity import planting
 from rlx_datapipe.fidelity.faults import FAULTS, Fault, fault_named
 from rlx_datapipe.fidelity.market import Window
 from rlx_datapipe.fidelity.metrics.arrivals import fano
-from rlx_datapipe.fidelity.metrics.touch import touch_error
+from rlx_datapipe.fidelity.metrics.touch import longest_standstill, touch_error
 from rlx_datapipe.fidelity.synthetic import synthetic_side
 
 MINUTE_NS = 60_000_000_000
@@ -159,6 +159,14 @@ def test_the_touch_is_wrong_for_as_long_as_asked_for(whole: Window) -> None:
     still = (np.diff(stuck.best, axis=1) == 0).all(axis=0).mean()
     moving = (np.diff(whole.best, axis=1) == 0).all(axis=0).mean()
     assert still - moving == pytest.approx(120 / 3_600, abs=0.015)
+
+
+def test_a_stuck_book_is_seen_by_how_long_it_stood(whole: Window) -> None:
+    stuck = planting.book_stuck(whole, rng(), 120)
+    stood_s = 120 * (whole.end_ns - whole.start_ns) / 3.6e12
+    assert longest_standstill(whole, stuck) / 1e9 == pytest.approx(stood_s, abs=1.0)
+    assert longest_standstill(whole, whole) == 0
+    assert longest_standstill(whole, planting.quotes_coalesced(whole, rng(), 100)) <= 100 * planting.MS_NS
 
 
 def test_the_wildest_windows_are_those_that_are_removed() -> None:

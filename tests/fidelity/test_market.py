@@ -17,7 +17,7 @@ from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.engine import run_metrics
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window, cut_windows, stamp_resolution
-from rlx_datapipe.fidelity.metrics.touch import touch_error
+from rlx_datapipe.fidelity.metrics.touch import longest_standstill, touch_error
 from rlx_datapipe.fidelity.plugin import Goal
 from rlx_datapipe.fidelity.reading import read_side, read_whole
 from rlx_datapipe.fidelity.scales import in_one_scale
@@ -146,6 +146,24 @@ def test_the_error_of_the_touch_is_a_time_mean() -> None:
     both = touch_error(golden, quoted([(0, 5, 7), (40, 6, 8), (50, 5, 7)], 100))
     assert both.rms_ticks == pytest.approx(0.1**0.5)
     assert touch_error(golden, quoted([], 100)).compared_ns == 0
+
+
+@pytest.mark.parametrize(
+    ("recon", "expected", "why"),
+    [
+        ([(0, 5, 7), (40, 6, 7), (60, 5, 7), (80, 6, 8)], 0, "equal"),
+        ([(0, 5, 7), (80, 6, 8)], 20, "from 40 to 60, when golden came back"),
+        ([(0, 4, 7)], 60, "wrong all the time, and behind from golden's first move on"),
+        ([(0, 5, 7), (45, 6, 7), (65, 5, 7), (85, 6, 8)], 5, "late by as much"),
+        ([(0, 4, 7), (40, 5, 8), (60, 4, 8), (80, 5, 9)], 0, "never equal, but never still"),
+        ([], 0, "no quotes stand still"),
+    ],
+)
+def test_how_long_a_book_stood_still_and_wrong(
+    recon: list[tuple[int, int, int]], expected: int, why: str
+) -> None:
+    golden = quoted([(0, 5, 7), (40, 6, 7), (60, 5, 7), (80, 6, 8)], 100)
+    assert longest_standstill(golden, quoted(recon, 100)) == expected, why
 
 
 def test_sides_of_other_scales_or_other_windows_are_refused() -> None:

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from rlx_datapipe.core.event import Field
 from rlx_datapipe.fidelity import planting
 from rlx_datapipe.fidelity.blocks import BlockNumbers
 from rlx_datapipe.fidelity.catalogue import standard_registry
@@ -86,6 +87,26 @@ def test_where_each_moment_is_compared_one_window_that_is_wrong_is_no_chance() -
     assert named(short, Standing.PASS) == {"touch_exact", "touch_rms"}
     assert "touch_exact" in named(long, Standing.FAIL)
     assert "each moment" in long["touch_exact"].reason
+
+
+def test_one_stuck_stretch_of_the_same_interval_fails_as_a_fact() -> None:
+    """Two seconds in half an hour: no distribution shows them, and nothing needs to be resampled to see them."""
+    golden, recon = (synthetic_side(1, windows=30, name=name) for name in ("golden", "recon"))
+    window = recon.windows[7]
+    low, high = np.searchsorted(
+        window.events[Field.ORDER_TIME], [window.start_ns + 20 * 10**9, window.start_ns + 22 * 10**9]
+    )
+    best = window.best.copy()
+    best[:, low:high] = best[:, low - 1 : low]
+    stuck = replace(recon, windows=(*recon.windows[:7], replace(window, best=best), *recon.windows[8:]))
+    names = ("touch_stuck", "spread_l1")
+    for recon_side, expected in ((recon, Standing.PASS), (stuck, Standing.FAIL)):
+        data = Comparison(golden, recon_side, is_paired=True)
+        measured = run_metrics(REGISTRY, data, names)
+        found = verdicts(measured, REGISTRY, data, np.random.default_rng(0), RULE)
+        assert found["touch_stuck"].standing is expected
+        assert found["spread_l1"].standing is not Standing.FAIL
+    assert measured.results["touch_stuck"].measures["window"] == 7
 
 
 def test_what_the_stamps_cannot_resolve_is_not_identifiable() -> None:

@@ -32,6 +32,17 @@ def test_a_stage_is_charged_with_the_making_of_its_items_not_with_their_use(
     assert times.told()["making"]["wall_s"] == 6.0
 
 
+def test_what_is_done_within_a_stage_is_taken_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s[0])
+    times = StageTimes()
+    with times.of("replay"):
+        now_s[0] += 5.0
+        with times.of("tier1", within="replay"):
+            now_s[0] += 2.0
+    assert {stage: spent["wall_s"] for stage, spent in times.told().items()} == {"replay": 5.0, "tier1": 2.0}
+
+
 def test_what_the_writing_thread_does_is_told_and_its_errors_are_given_back() -> None:
     times = StageTimes()
     with WritingThread(times) as pool:
@@ -43,7 +54,7 @@ def test_what_the_writing_thread_does_is_told_and_its_errors_are_given_back() ->
 
 def test_a_run_tells_all_its_stages(tmp_path: Path) -> None:
     source = capture(tmp_path / "capture.gz", SPOT)
-    for threads, stages in ((1, {"ingestion", "replay", "sink", "commit"}), (2, {"write"})):
+    for threads, stages in ((1, {"ingestion", "replay", "tier1", "sink", "commit"}), (2, {"write"})):
         settings = Settings(threads=threads)
         [chain] = reconstruct(source, tmp_path / f"out-{threads}", settings)["chains"]
         assert stages <= set(chain["stages"])

@@ -43,6 +43,14 @@ def test_rows_come_at_their_rates(archive: Path) -> None:
     assert books.height / seconds == pytest.approx(CONFIG.books_per_s, rel=0.1)
 
 
+def test_another_day_holds_the_same_rows_a_day_later(archive: Path, tmp_path: Path) -> None:
+    later = write_archive(replace(CONFIG, day=1), tmp_path / "later")
+    first, second = (table(one, "book_delta_v2") for one in (archive, later))
+    assert (second["timestamp"] - first["timestamp"]).unique().to_list() == [86_400 * 10**9]
+    assert second["price"].equals(first["price"])
+    assert [path.parent.name for path in (later / "trades").rglob("*.parquet")] == ["dt=2024-08-10"]
+
+
 def test_times_and_ids_rise(archive: Path) -> None:
     for name in ("book_delta_v2", "book"):
         rows = table(archive, name)

@@ -120,7 +120,7 @@ def sorted_distances(golden: Any, recon: Any) -> BatchDistances:
 class Correlation:
     """Correlations of columns, taken in batch by batch; only sums are held.
 
-    Deviations are summed from a centre, the mean of the first batch, so that nothing large is subtracted.
+    Deviations are summed from a centre, the mean of the first rows, so that nothing large is subtracted.
     """
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class Correlation:
             return
         xp = namespace(batch)
         if self._centre is None:
-            self._centre = xp.mean(batch, axis=0)
+            self._centre = xp.mean(batch[:CHUNK, :], axis=0)
             self._sums, self._products = 0.0 * self._centre, 0.0
         self.rows += batch.shape[0]
         ones = xp.ones((1, min(CHUNK, batch.shape[0])), dtype=batch.dtype)

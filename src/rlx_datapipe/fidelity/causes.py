@@ -65,6 +65,13 @@ CAUSES = (
         "trade_size trade_gaps",
     ),
     _cause(
+        "book stuck",
+        "The book stood still for a while and then went on: updates of that time came late, or never.",
+        "Look at the quality rows of that time (rlx inspect), and for a silence of the recorder.",
+        "touch_stuck",
+        "touch_rms touch_exact spread_l1 trade_gaps",
+    ),
+    _cause(
         "times coarse or batched",
         "Times were rounded, or events come in batches that golden does not have.",
         "Compare the step of the stamps of both sides; use the exchange's time, not the receive time.",

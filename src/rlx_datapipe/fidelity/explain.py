@@ -98,7 +98,7 @@ def _threshold(plugin: type[MetricPlugin], rule: DecisionSettings) -> tuple[str,
         )
     if Need.SAME_TIME in plugin.requirements:
         census = " Each moment is compared, none is drawn: the value itself is held against it."
-        return paired, f"{paired_why}{census if plugin.is_census else ''}{scale}"
+        return paired, f"{paired_why}{census if plugin.is_fact else ''}{scale}"
     quantile = f"{rule.floor_factor:g} times the {_percent(rule.floor_share)} quantile"
     margin = f"the greater of {floor} and {quantile} of golden's distances from itself"
     why = (

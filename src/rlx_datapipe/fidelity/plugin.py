@@ -121,9 +121,10 @@ class MetricPlugin(ABC):
         A distance that is always tolerable, in the unit of the value.
     tolerable
         The largest margin that a verdict may rest on.
-    is_census
-        Where sides are of one time, whether each moment of it is compared, so that the value itself is held
-        against the floor: there is nothing that was drawn, and so no chance to allow for.
+    is_fact
+        Whether its value, where both sides are of one interval, is a fact about that interval, not an
+        estimate: each moment is compared and nothing is drawn, so there is no chance to allow for, and beyond
+        the engineering floor it fails.
     severity
         Its weight in the verdict on the whole: without a PASS in each gate there is none; what only warns
         fails the whole, but does not hold it up; a note does neither.
@@ -143,7 +144,7 @@ class MetricPlugin(ABC):
     scale_ns: ClassVar[int] = 0
     engineering_floor: ClassVar[float] = 0.0
     tolerable: ClassVar[float] = float("inf")
-    is_census: ClassVar[bool] = False
+    is_fact: ClassVar[bool] = False
     severity: ClassVar[Severity] = Severity.WARN
 
     @classmethod

@@ -32,7 +32,7 @@ def verdicts(
 ) -> dict[str, Verdict]:
     """The verdict on each metric that was measured, by name.
 
-    Paired windows are compared window by window, or moment by moment (`MetricPlugin.is_census`); other
+    Paired windows are compared window by window, or moment by moment (`MetricPlugin.is_fact`); other
     windows by permutation and resampling, all metrics together; fits by their errors, with a share of the
     significance of their own: so all verdicts together fail one market held against itself no more often
     than the significance. A metric that says no more than one number of both sides has no verdict unless the
@@ -95,7 +95,7 @@ def _settled(
             plugin.tolerance,
             beyond,
         )
-    if plugin.is_census and data.is_paired:
+    if plugin.is_fact and data.is_paired:
         return _counted(plugin, result.value)
     if result.blocks is None:
         margin = plugin.engineering_floor

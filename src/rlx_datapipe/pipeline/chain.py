@@ -29,7 +29,7 @@ from rlx_datapipe.pipeline.epochs import cut_into_epochs
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
-from rlx_datapipe.pipeline.stage_times import StageTimes, WritingThread
+from rlx_datapipe.pipeline.stage_times import StageTimes, TimedObserver, WritingThread
 from rlx_datapipe.pipeline.strategy import choose_strategy
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.pipeline.watching import Progress, Watcher
@@ -233,7 +233,7 @@ class _ChainWriter:
         strategy = STRATEGIES[self._strategy.name]
         replayer = strategy(self._source.instrument, self._source.rule, settings)
         if self._tier1 is not None:
-            replayer = ObservedReplay(replayer, self._tier1)
+            replayer = ObservedReplay(replayer, TimedObserver(self._tier1, self.times))
         if states:
             ingestion.restore(states["ingestion"])
             replayer.restore(states["replay"])
@@ -252,7 +252,8 @@ class _ChainWriter:
                 measured = self._tier1.take_closed() if self._tier1 and state is not None else None
                 after = {"ingestion": state, "replay": replayer.state()} if state is not None else None
             yield _Batch(batch, replayed, after, measured)
-        replayed = [replayer.finish()]
+        with self.times.of("replay"):
+            replayed = [replayer.finish()]
         if self._tier1 is not None:
             self._tier1.finish()
         measured = self._tier1.take_closed() if self._tier1 else None

@@ -8,6 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from rlx_datapipe.core.observer import Observer
+from rlx_datapipe.core.replayed import Replayed
+from rlx_datapipe.core.state import State
+
 Item = TypeVar("Item")
 _END = object()
 
@@ -19,15 +23,20 @@ class StageTimes:
         self._spent: dict[str, list[float]] = {}
 
     @contextmanager
-    def of(self, stage: str) -> Iterator[None]:
-        """Add what happens here to a stage."""
+    def of(self, stage: str, within: str = "") -> Iterator[None]:
+        """Add what happens here to a stage, and take it from that ``within`` which it happens."""
         spent = self._spent.setdefault(stage, [0.0, 0.0])
         wall_s, cpu_s = time.perf_counter(), time.thread_time()
         try:
             yield
         finally:
-            spent[0] += time.perf_counter() - wall_s
-            spent[1] += time.thread_time() - cpu_s
+            wall_s, cpu_s = time.perf_counter() - wall_s, time.thread_time() - cpu_s
+            spent[0] += wall_s
+            spent[1] += cpu_s
+            if within:
+                outer = self._spent[within]
+                outer[0] -= wall_s
+                outer[1] -= cpu_s
 
     def taking(self, items: Iterator[Item], stage: str) -> Iterator[Item]:
         """The same items; the making of each is added to a stage."""
@@ -44,6 +53,27 @@ class StageTimes:
             stage: {"wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3)}
             for stage, (wall_s, cpu_s) in self._spent.items()
         }
+
+
+class TimedObserver:
+    """An `Observer` whose work is the stage ``tier1``, and none of ``replay`` in which it is done."""
+
+    def __init__(self, observer: Observer, times: StageTimes) -> None:
+        self._observer, self._times = observer, times
+
+    def see(self, replayed: Replayed) -> None:
+        """See `Observer`."""
+        with self._times.of("tier1", within="replay"):
+            self._observer.see(replayed)
+
+    def state(self) -> State:
+        """See `Observer`."""
+        with self._times.of("tier1", within="replay"):
+            return self._observer.state()
+
+    def restore(self, state: State) -> None:
+        """See `Observer`."""
+        self._observer.restore(state)
 
 
 class WritingThread(ThreadPoolExecutor):

@@ -24,6 +24,7 @@ from rlx_datapipe.venues import crypto_lake as lake
 EXCHANGE = "BINANCE"
 _START_NS = 1_723_161_600 * 10**9
 _NS_PER_S = 10**9
+_DAY_NS = 86_400 * _NS_PER_S
 _TICK, _LOT = 0.01, 0.00001
 _TRADE_LOTS_MAX = 100_000
 _ROW_GROUP_ROWS = 100_000
@@ -48,6 +49,8 @@ class ArchiveConfig:
         As in `UpdatesConfig`.
     symbol
         As the archive writes it.
+    day
+        How many days behind the usual one it begins.
     """
 
     seed: int = 7
@@ -58,6 +61,12 @@ class ArchiveConfig:
     message_rows: float = 7.4
     levels: int = 2_700
     symbol: str = "BTC-USDT"
+    day: int = 0
+
+    @property
+    def start_ns(self) -> int:
+        """When it begins, ns UTC."""
+        return _START_NS + self.day * _DAY_NS
 
 
 def write_archive(config: ArchiveConfig, folder: Path) -> Path:
@@ -73,7 +82,7 @@ def write_archive(config: ArchiveConfig, folder: Path) -> Path:
     )
     with ExitStack() as opened:
         tables = {
-            name: opened.enter_context(_Table(folder, name, config.symbol))
+            name: opened.enter_context(_Table(folder, name, config))
             for name in (lake.BOOK, lake.DELTAS, lake.TRADES)
         }
         market = _Market(config)
@@ -100,7 +109,7 @@ class _Market:
         self._dice = np.random.default_rng([config.seed, 1])
         self._gap_us = 10**6 * config.message_rows / config.rows_per_s
         self._last_best = np.full(4, -1, dtype=np.int64)
-        self._last = _Moment(_START_NS, _START_NS + _LAG_NS, 1)
+        self._last = _Moment(config.start_ns, config.start_ns + _LAG_NS, 1)
         self._trades = 0
 
     def play(self, block: Updates) -> dict[str, dict[str, Any]]:
@@ -184,9 +193,9 @@ class _Market:
 class _Table:
     """One file of the archive in the making."""
 
-    def __init__(self, folder: Path, table: str, symbol: str) -> None:
-        day = dt.datetime.fromtimestamp(_START_NS / _NS_PER_S, dt.UTC).date()
-        path = folder / lake.archive_path(table, EXCHANGE, symbol, day)
+    def __init__(self, folder: Path, table: str, config: ArchiveConfig) -> None:
+        day = dt.datetime.fromtimestamp(config.start_ns / _NS_PER_S, dt.UTC).date()
+        path = folder / lake.archive_path(table, EXCHANGE, config.symbol, day)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._schema = lake.SCHEMAS[table]
         self._writer = pq.ParquetWriter(path, self._schema, compression="snappy")

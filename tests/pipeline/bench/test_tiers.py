@@ -16,25 +16,31 @@ from rlx_datapipe.pipeline.bench.figure import Options
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 
 
-def test_the_cost_of_tier_1_is_what_runs_with_it_take_more(
+def test_the_cost_of_tier_1_is_told_by_pairs_of_runs_and_by_its_own_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
 
     def run(_: Workbench, source: Path, settings: Settings, **how: Any) -> dict[str, Any]:
         asked.append(settings.tier1)
-        return {"cpu_s": 1.03 if settings.tier1 else 1.0, "events": 1_000_000, "out": str(tmp_path)}
+        with_tier1 = {"cpu_s": 1.03 + 0.02 * len(asked), "stages": {"tier1": {"cpu_s": 0.025}}}
+        told = with_tier1 if settings.tier1 else {"cpu_s": 1.0, "stages": {}}
+        return {**told, "events": 1_000_000, "out": str(tmp_path)}
 
     monkeypatch.setattr(Workbench, "run", run)
     monkeypatch.setattr(Workbench, "clear", lambda *_: None)
     bench = Workbench(tmp_path, Options(rows=4_000, repeats=2))
     figures = {figure.claim: figure for figure in tiers.measure(bench).figures}
-    share = figures["tier 1, of the run"]
-    assert share.figure == pytest.approx(3.0)
-    assert share.is_met
     assert asked == [False, True, True, False], "who goes first changes with each pair"
-    kernels = figures["tier 1, kernels"].figure
-    assert share.detail["by_kernels"] == pytest.approx(100 * kernels * 1e-3)
+    beside = figures["tier 1, a run with it beside one without"]
+    assert beside.detail["values"] == pytest.approx([7.0, 9.0])
+    assert (beside.figure, beside.detail["least"], beside.detail["most"]) == pytest.approx((8.0, 7.0, 9.0))
+    assert not beside.is_met
+    share = figures["tier 1, by its own clock in the run"]
+    assert share.figure == pytest.approx(2.5)
+    assert share.is_met
+    assert figures["tier 1, by its own clock"].figure == pytest.approx(25.0), "ns an event"
+    assert figures["tier 1, kernels alone"].figure > 0
     batches = [figure for claim, figure in figures.items() if claim.startswith("tier 2")]
     assert len(batches) == 4
     assert all(figure.figure > 0 and figure.detail["rows"] == 10_000 for figure in batches)
@@ -45,16 +51,18 @@ def test_a_day_tells_time_and_memory_of_its_report(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(day, "_report", lambda *_: told)
     monkeypatch.setattr(Workbench, "run", lambda *_: {"events": 7, "out": str(tmp_path / "run")})
     monkeypatch.setattr(Workbench, "clear", lambda *_: None)
-    spread: dict[str, int] = {}
+    asked: list[dict[str, int]] = []
 
     def archive(_: Workbench, rows: int, **shape: int) -> Path:
-        spread.update(shape, rows=rows)
+        asked.append({**shape, "rows": rows})
         return tmp_path
 
     monkeypatch.setattr(Workbench, "archive", archive)
     monkeypatch.setattr(Workbench, "drop", lambda *_: None)
     time, memory = day.measure(Workbench(tmp_path, Options())).figures
-    assert spread["rows"] / spread["rows_per_s"] == pytest.approx(day.DAY_S, rel=0.01)
+    assert [(one["seed"], one["day"]) for one in asked] == [(7, 0), (8, 1)], "golden is another draw"
+    for one in asked:
+        assert one["rows"] / one["rows_per_s"] == pytest.approx(day.DAY_S, rel=0.01)
     assert (time.claim, time.figure, time.is_met) == ("report, 24 h", 301.0, False)
     assert (memory.figure, memory.is_met) == (500.0, True)
 

@@ -37,7 +37,7 @@ def touch_error(golden: Window, recon: Window) -> TouchError:
     if len(edges) < 2:
         return TouchError(float("nan"), float("nan"), float("nan"), 0)
     starts, lengths = edges[:-1], np.diff(edges)
-    first, second = (_at(window.quotes, starts) for window in (golden, recon))
+    first, second = (_at(window.quotes, starts)[:2] for window in (golden, recon))
     both = (first[0] >= 0) & (second[0] >= 0)
     compared = int(lengths[both].sum())
     if not compared:
@@ -53,29 +53,50 @@ def touch_error(golden: Window, recon: Window) -> TouchError:
     )
 
 
+def longest_standstill(golden: Window, recon: Window) -> int:
+    """Longest time, ns, for which recon's best quotes stood still and unlike golden's after golden's changed.
+
+    Prices and quantities count. Where either side has no quotes nothing stands still: what is known to be
+    missing is no error. A feed that is late, or told in batches, stands still for as long as it is late.
+    """
+    edges = np.unique(np.concatenate([times for w in (golden, recon) for times in _edges(w.quotes)]))
+    if len(edges) < 2:
+        return 0
+    first, second = (_at(window.quotes, edges[:-1]) for window in (golden, recon))
+    apart = (first[0] >= 0) & (second[0] >= 0) & (first != second).any(axis=0)
+    moved, stirred = (np.insert((of[:, 1:] != of[:, :-1]).any(axis=0), 0, False) for of in (first, second))
+    breaks = stirred | ~apart
+    begins = np.flatnonzero(apart & moved & ~breaks)
+    if not len(begins):
+        return 0
+    stops = np.append(np.flatnonzero(breaks), len(edges) - 1)
+    return int((edges[stops[np.searchsorted(stops, begins)]] - edges[begins]).max())
+
+
 def _edges(quotes: Quotes) -> tuple[Int64Array, Int64Array]:
     return quotes.time_ns, quotes.time_ns + quotes.hold_ns
 
 
 def _at(quotes: Quotes, times: Int64Array) -> Int64Array:
-    """Best bid and ask standing at each time, int64 (2, n); -1 where none stands."""
-    out = np.full((2, len(times)), -1, dtype=np.int64)
+    """Best bid, ask and their quantities standing at each time, int64 (4, n); -1 where none stands."""
+    out = np.full((4, len(times)), -1, dtype=np.int64)
     if not len(quotes.time_ns):
         return out
     at = np.searchsorted(quotes.time_ns, times, side="right") - 1
     held = np.maximum(at, 0)
     stands = (at >= 0) & (times < quotes.time_ns[held] + quotes.hold_ns[held])
-    out[0, stands], out[1, stands] = quotes.bid[held[stands]], quotes.ask[held[stands]]
+    told = (quotes.bid, quotes.ask, quotes.bid_quantity, quotes.ask_quantity)
+    out[:, stands] = [row[held[stands]] for row in told]
     return out
 
 
 class _Touch(MetricPlugin):
-    """What both touch metrics share: only windows of one interval are compared."""
+    """What all touch metrics share: only windows of one interval are compared."""
 
     category = "touch"
     tier = 1
     requirements = frozenset({Need.QUOTES, Need.SAME_TIME})
-    is_census = True
+    is_fact = True
     severity = Severity.GATE
 
     def errors(self, data: Comparison) -> list[TouchError]:
@@ -136,4 +157,33 @@ class TouchExact(_Touch):
         return self.says(min(1.0, float(exact)), blocks=blocks, compared_s=total / 1e9)
 
 
-METRICS: tuple[type[MetricPlugin], ...] = (TouchRms, TouchExact)
+class TouchStuck(_Touch):
+    """Whether recon's book ever stopped while the market went on."""
+
+    name = "touch_stuck"
+    unit = "s"
+    tier = 2
+    engineering_floor = 0.5
+    is_fact = True
+    purpose = "longest time for which recon's best quotes stood still and wrong, while golden's had moved on"
+    formula = (
+        "max t - s: golden changes at s; recon stands still from before s to t, unlike golden throughout"
+    )
+    reference = "definition; gate 0.5 s, the slowest push of a diff feed (Binance USD-M depth@500ms)"
+
+    def calculate(self, data: Comparison) -> MetricResult:
+        """The longest over all windows, and in which of them it is."""
+        if reason := self.validate_requirements(data):
+            return self.lacks(reason)
+        pairs = list(zip(data.golden.windows, data.recon.windows, strict=True))
+        stuck_ns = np.array([longest_standstill(golden, recon) for golden, recon in pairs])
+        if not len(stuck_ns):
+            return self.lacks("too little data: no windows")
+        return self.says(
+            float(stuck_ns.max()) / 1e9,
+            window=int(stuck_ns.argmax()),
+            windows_beyond=int((stuck_ns > self.engineering_floor * 1e9).sum()),
+        )
+
+
+METRICS: tuple[type[MetricPlugin], ...] = (TouchRms, TouchExact, TouchStuck)

@@ -15,11 +15,11 @@ from rlx_datapipe.pipeline.bench.verdict_market import recorded, simulated
 from rlx_datapipe.pipeline.bench.verdict_page import page
 from rlx_datapipe.pipeline.bench.verdict_trials import (
     Bench,
+    Both,
     Setting,
     Table,
     Trials,
     faulty_market,
-    faulty_pairs,
     faulty_recording,
     same_market,
     same_recording,
@@ -43,11 +43,12 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
         Markets on which faults are planted.
     splits, trials, pairs
         Comparisons of one market with itself, of each fault at each strength, and whether faults are tried
-        on the same interval too.
+        on the same interval too: once for each spoiled market.
     named_only
         Whether each fault is tried at the strength alone by which it is known.
-    run, recorded_window_s
-        Of a recording: neighbouring windows that go to one side together, and their length.
+    run, recorded_trials, recorded_window_s
+        Of a recording: neighbouring windows that go to one side together, splits with each fault at each
+        strength, and the length of a window.
     bins
         Bins of a distribution; 1,024 in a comparison by itself.
     """
@@ -56,12 +57,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     windows: int = 40
     window_s: int = 60
     speed: float = 0.3
-    spoiled: int = 2
+    spoiled: int = 8
     splits: int = 210
-    trials: int = 8
+    trials: int = 16
     pairs: bool = True
     named_only: bool = False
     run: int = 6
+    recorded_trials: int = 8
     recorded_window_s: int = 5
     bins: int = 256
     permutations: int = 199
@@ -73,6 +75,7 @@ QUICK = Size(
     spoiled=2,
     splits=200,
     trials=6,
+    recorded_trials=6,
     pairs=False,
     named_only=True,
     bins=128,
@@ -139,9 +142,8 @@ def _simulated(bench: Workbench, size: Size) -> Table:
     for fault in FAULTS:
         bench.on_step(f"planting: {fault.told}")
         strengths = _strengths(fault, size)
-        faults[fault.name] = {s: faulty_market(trials, fault, s, size.trials) for s in strengths}
-        if size.pairs and fault.choose is None:
-            paired[fault.name] = {s: faulty_pairs(trials, fault, s) for s in strengths}
+        both = {s: faulty_market(trials, fault, s, size.trials, pairs=size.pairs) for s in strengths}
+        faults[fault.name], paired[fault.name] = _apart(both)
     told = (
         f"{size.markets} simulated markets, {size.windows} windows of {size.window_s} s each, "
         f"{size.speed:g} times as busy as the usual one"
@@ -171,14 +173,22 @@ def _recorded(bench: Workbench, size: Size, source: Path) -> Table:
     for fault in FAULTS:
         bench.on_step(f"planting in {source.name}: {fault.told}")
         strengths = _strengths(fault, size)
-        faults[fault.name] = {s: faulty_recording(trials, fault, s, size.run, size.trials) for s in strengths}
-        if size.pairs and fault.choose is None:
-            paired[fault.name] = {s: faulty_pairs(trials, fault, s) for s in strengths}
+        both = {
+            s: faulty_recording(trials, fault, s, size.run, size.recorded_trials, pairs=size.pairs)
+            for s in strengths
+        }
+        faults[fault.name], paired[fault.name] = _apart(both)
     told = (
         f"the recording {source.name}, {len(trials.clean[0][0])} windows of {size.recorded_window_s} s, "
         f"split by runs of {size.run}"
     )
     return Table(told=told, same=same, faults=faults, paired=paired)
+
+
+def _apart(both: dict[float, Both]) -> tuple[dict[float, Trials], dict[float, Trials]]:
+    """By strength, unpaired; and paired, as far as there are pairs."""
+    pairs = {strength: beside for strength, (_, beside) in both.items() if beside is not None}
+    return {strength: told for strength, (told, _) in both.items()}, pairs
 
 
 def _rule(size: Size) -> DecisionSettings:
@@ -217,11 +227,13 @@ def _keys(table: Table) -> dict[str, Any]:
     return {
         "told": table.told,
         "false_alarm_rate": table.same.fails,
+        "false_alarm_interval": [table.same.low, table.same.high],
         "same_market": msgspec.to_builtins(table.same),
         "faults": {
             name: {
                 "strength": FAULT[name].named,
                 "power": told[FAULT[name].named].fails,
+                "interval": [told[FAULT[name].named].low, told[FAULT[name].named].high],
                 "strengths": [
                     {"strength": strength, "power": one.fails, **_detail(one)}
                     for strength, one in told.items()
@@ -237,4 +249,4 @@ def _keys(table: Table) -> dict[str, Any]:
 
 
 def _detail(one: Trials) -> dict[str, Any]:
-    return {"trials": one.trials, "metrics": one.by_metric}
+    return {"trials": one.trials, "interval": [one.low, one.high], "metrics": one.by_metric}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing, Verdict
-from rlx_datapipe.fidelity.engine import run_metrics
+from rlx_datapipe.fidelity.engine import Measured, run_metrics
 from rlx_datapipe.fidelity.faults import Fault
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window, cut_windows
 from rlx_datapipe.fidelity.overall import overall
+from rlx_datapipe.fidelity.plugin import Need
 from rlx_datapipe.fidelity.pool import Measure, Pool
 from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.tiers import TierSettings
@@ -37,6 +38,8 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
         Share in which each metric failed; those that never did are left out.
     passes_by_metric
         Share in which each metric passed.
+    low, high
+        Bounds of ``fails`` at 95 %, exact for independent trials (Clopper and Pearson 1934).
     """
 
     trials: int
@@ -44,6 +47,8 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
     passes: float
     by_metric: dict[str, float]
     passes_by_metric: dict[str, float]
+    low: float
+    high: float
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,12 +140,13 @@ class Bench:
         told = verdicts(measured, self.setting.registry, data, self.setting.rng(*key), self.setting.rule)
         return overall(told, self.plugins, is_paired=False), told
 
-    def judged_as_pair(self, golden: Sequence[Window], recon: Sequence[Window], *key: int) -> Judged:
+    def judged_as_pair(self, golden: Sides, recon: Sides, *key: int) -> Judged:
         """The verdicts where window k of both is one interval."""
-        sides = [replace(self.pool.golden, windows=tuple(side)) for side in (golden, recon)]
+        sides = [replace(self.pool.golden, windows=tuple(side[0])) for side in (golden, recon)]
         data = Comparison(sides[0], sides[1], is_paired=True)
-        names = [name for name in self.setting.registry if name not in self.setting.without]
-        measured = run_metrics(self.setting.registry, data, names, TierSettings(workers=1))
+        names = [name for name, one in self.plugins.items() if Need.SAME_TIME in one.requirements]
+        there = run_metrics(self.setting.registry, data, names, TierSettings(workers=1))
+        measured = Measured({**self.pool.results(golden[1], recon[1]).results, **there.results})
         told = verdicts(measured, self.setting.registry, data, self.setting.rng(*key), self.setting.rule)
         return overall(told, self.plugins, is_paired=True), told
 
@@ -154,32 +160,24 @@ def same_market(bench: Bench, splits: int) -> Trials:
     )
 
 
-def faulty_market(bench: Bench, fault: Fault, strength: float, trials: int) -> Trials:
-    """The last few markets spoiled, each held against as many of the others as make up the trials."""
+Both = tuple[Trials, Trials | None]
+"""Trials with a fault: unpaired, and paired, which is None where a fault leaves no pairs."""
+
+
+def faulty_market(bench: Bench, fault: Fault, strength: float, trials: int, *, pairs: bool) -> Both:
+    """The last few markets spoiled: each against as many of the others as make up the trials, and itself."""
     others = len(bench.clean) - len(bench.spoiled)
     each = min(others, -(-trials // len(bench.spoiled)))
-
-    def every() -> Iterator[Judged]:
-        for turn, market in enumerate(bench.spoiled):
-            recon = bench.planted(fault, strength, market)
-            for golden in range(each):
-                first = (golden + turn * each) % others
-                yield bench.judged(bench.clean[first], recon, 4, first, market)
-
-    return _trials(every())
-
-
-def faulty_pairs(bench: Bench, fault: Fault, strength: float) -> Trials:
-    """The last few markets held against themselves spoiled, the same interval each."""
-    return _trials(
-        bench.judged_as_pair(
-            bench.clean[market][0],
-            fault.windows(whole, bench.setting.rng(1, market), strength, bench.setting.window_ns),
-            5,
-            market,
-        )
-        for market, whole in bench.spoiled.items()
-    )
+    unpaired: list[Judged] = []
+    paired: list[Judged] = []
+    for turn, market in enumerate(bench.spoiled):
+        recon = bench.planted(fault, strength, market)
+        for golden in range(each):
+            first = (golden + turn * each) % others
+            unpaired.append(bench.judged(bench.clean[first], recon, 4, first, market))
+        if pairs and fault.choose is None:
+            paired.append(bench.judged_as_pair(bench.clean[market], recon, 5, market))
+    return _trials(unpaired), _trials(paired) if paired else None
 
 
 def same_recording(bench: Bench, run: int, splits: int) -> Trials:
@@ -193,19 +191,23 @@ def same_recording(bench: Bench, run: int, splits: int) -> Trials:
     return _trials(every())
 
 
-def faulty_recording(bench: Bench, fault: Fault, strength: float, run: int, trials: int) -> Trials:
-    """One recording split likewise, one side of it spoiled."""
+def faulty_recording(
+    bench: Bench, fault: Fault, strength: float, run: int, trials: int, *, pairs: bool
+) -> Both:
+    """One recording split likewise, one side of it spoiled; and the whole of it against itself spoiled."""
     spoiled = bench.planted(fault, strength, 0)
     place = {window.start_ns: row for row, window in enumerate(spoiled[0])}
-
-    def every() -> Iterator[Judged]:
-        for k in range(trials):
-            golden, recon = _split(bench, run, k)
-            starts = [bench.clean[0][0][row].start_ns for row in recon]
-            there = np.array([place[start] for start in starts if start in place], dtype=np.intp)
-            yield bench.judged(_part(bench, bench.clean[0], golden), _part(bench, spoiled, there), 7, k)
-
-    return _trials(every())
+    unpaired: list[Judged] = []
+    for k in range(trials):
+        golden, recon = _split(bench, run, k)
+        starts = [bench.clean[0][0][row].start_ns for row in recon]
+        there = np.array([place[start] for start in starts if start in place], dtype=np.intp)
+        unpaired.append(
+            bench.judged(_part(bench, bench.clean[0], golden), _part(bench, spoiled, there), 7, k)
+        )
+    if not pairs or fault.choose is not None:
+        return _trials(unpaired), None
+    return _trials(unpaired), _trials([bench.judged_as_pair(bench.clean[0], spoiled, 5, 0)])
 
 
 def _split(bench: Bench, run: int, number: int) -> list[npt.NDArray[np.intp]]:
@@ -232,7 +234,9 @@ def _stub(window: Window) -> Window:
     )
 
 
-def _trials(every: Iterator[Judged]) -> Trials:
+def _trials(every: Iterable[Judged]) -> Trials:
+    from scipy.stats import binomtest
+
     told = list(every)
     wholes = [whole.standing for whole, _ in told]
     names = sorted({name for _, one in told for name in one})
@@ -241,10 +245,13 @@ def _trials(every: Iterator[Judged]) -> Trials:
         return sum(one[name].standing is standing for _, one in told if name in one) / len(told)
 
     by_metric = {name: share(name, Standing.FAIL) for name in names}
+    interval = binomtest(wholes.count(Standing.FAIL), len(told)).proportion_ci(0.95, method="exact")
     return Trials(
         trials=len(told),
         fails=wholes.count(Standing.FAIL) / len(told),
         passes=wholes.count(Standing.PASS) / len(told),
         by_metric={name: value for name, value in by_metric.items() if value},
         passes_by_metric={name: share(name, Standing.PASS) for name in names},
+        low=float(interval.low),
+        high=float(interval.high),
     )

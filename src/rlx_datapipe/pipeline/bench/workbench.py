@@ -38,7 +38,7 @@ class Workbench:
 
     def archive(self, rows: int, **shape: Any) -> Path:
         """An archive in the layout of Crypto Lake; made once for each `ArchiveConfig`."""
-        config = ArchiveConfig(seed=self.options.seed, rows=rows, **shape)
+        config = ArchiveConfig(**{"seed": self.options.seed, "rows": rows, **shape})
         if config not in self._archives:
             self.on_step(f"making an archive of {rows:,} rows")
             self._archives[config] = write_archive(config, self.new_folder("archive"))
