@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rlx_datapipe.fidelity.cards import cards
-from rlx_datapipe.fidelity.drawn import where_and_when
+from rlx_datapipe.fidelity.drawn import where_and_when, while_replayed
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport
 from rlx_datapipe.fidelity.summary import (
     LEGEND,
@@ -27,6 +27,7 @@ from rlx_datapipe.fidelity.telling import (
     hours,
     in_order,
     score,
+    sentence,
 )
 from rlx_datapipe.report.figures import count, duration, moment
 from rlx_datapipe.report.page import (
@@ -57,6 +58,7 @@ def to_page(one: FidelityReport) -> Page:
     sections.append(Section("Verdicts", [*_verdicts(ordered, one.header, anchors)]))
     if figures := where_and_when(ordered, one.header):
         sections.append(Section("Where and when", [Figures(figures)]))
+    sections += _replayed(one.header)
     names = sorted({metric.category for metric in ordered})
     sections.append(Section("Categories", [Lines(("share of metrics", "score"), [*_categories(one, names)])]))
     for name in names:
@@ -83,6 +85,21 @@ def to_page(one: FidelityReport) -> Page:
         foot(one),
         one.verdict.value,
     )
+
+
+def _replayed(header: Header) -> Iterator[Section]:
+    """What tier 1 saw while the sides were replayed: alerts first, then the courses."""
+    blocks: list[Block] = []
+    for name, side in (("Golden", header.golden), ("Dataset", header.dataset)):
+        if side.replayed is not None and side.replayed.alerts:
+            words = " ".join(sentence(clipped(text)) for text in side.replayed.told[:4])
+            told = f"{count(side.replayed.alerts)} alerts. {words}"
+            blocks.append(Remarks([Remark("warn", f"{name}: alerts while it was replayed", told)]))
+    if figures := while_replayed(header):
+        blocks.append(Figures(figures))
+    if blocks:
+        lead = "Seen event by event in the replay loop, in windows of five minutes; no verdict rests on it."
+        yield Section("While it was replayed", blocks, lead)
 
 
 def _verdicts(ordered: Sequence[MetricReport], header: Header, anchors: Mapping[str, str]) -> Iterator[Block]:

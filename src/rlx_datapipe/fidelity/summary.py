@@ -18,6 +18,7 @@ from rlx_datapipe.fidelity.telling import (
     in_order,
     market,
     of_margin,
+    same_rows,
     score,
 )
 from rlx_datapipe.report.figures import count, duration, p_value, share, short
@@ -60,7 +61,8 @@ def versus(header: Header) -> str:
         if header.is_paired
         else "as two samples, of other times or markets"
     )
-    return f"{named[0]} held against {named[1]}, {how}, in windows of {duration(header.window_ns)}."
+    told = f"{named[0]} held against {named[1]}, {how}, in windows of {duration(header.window_ns)}."
+    return f"{told} {same_rows(header)}".strip()
 
 
 def glance(one: FidelityReport) -> Iterator[Block]:
