@@ -77,6 +77,16 @@ def test_the_demo_says_nothing_false_or_frightening(demo: Path) -> None:
     assert shown.index("Try next") > shown.index("verdict")
 
 
+def test_the_demo_ends_with_a_fidelity_report_to_be_proud_of(demo: Path) -> None:
+    shown = (demo / "shown.txt").read_text("utf-8")
+    assert re.search(
+        r"^✓ PASS +41 of 44 metrics are equivalent to golden, all gates among them", shown, re.MULTILINE
+    )
+    assert "like its capture?  rlx-demo/fidelity/fidelity.html\n" in shown
+    assert (demo / "rlx-demo" / "fidelity" / "fidelity.html").is_file()
+    assert not re.search(r"^For ", shown, re.MULTILINE)
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
 def test_numbers_of_the_book_are_never_cut(columns: int, demo: Path) -> None:
     dataset = demo / "rlx-demo" / "dataset"

@@ -15,7 +15,7 @@ from rlx_datapipe.fidelity.decision import Standing
 from rlx_datapipe.fidelity.explain import Explained
 from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.result import FidelityReport, MetricReport, Problem, Side
-from rlx_datapipe.fidelity.telling import same_rows
+from rlx_datapipe.fidelity.telling import capital, same_rows
 from rlx_datapipe.report.figures import count, duration, moment, share, short
 
 _MARKS = {
@@ -208,7 +208,9 @@ def show_catalogue(metrics: Sequence[Explained], problems: Sequence[str]) -> Non
     for category, members in groupby(ordered, key=lambda one: one.category):
         table.add_row(Text(title_of(category), style="bold"))
         for one in members:
-            table.add_row(f"  {one.name}", str(one.tier), Text(one.severity, style="dim"), Text(one.purpose))
+            table.add_row(
+                f"  {one.name}", str(one.tier), Text(one.severity, style="dim"), Text(capital(one.purpose))
+            )
     screen.print(table)
     for problem in problems:
         screen.print(Text(f"! {problem}", style="yellow"), soft_wrap=True)
@@ -235,5 +237,5 @@ def show_metric(one: Explained) -> None:
         "reference": one.reference,
     }
     for name, words in rows.items():
-        table.add_row(name, Text(words[0].upper() + words[1:] if name == "what" else words))
+        table.add_row(name, Text(capital(words) if name == "what" else words))
     screen.print(Padding(table, (0, 0, 0, 2)))

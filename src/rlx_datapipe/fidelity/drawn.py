@@ -31,6 +31,7 @@ _DEVIATIONS = 2.0
 _FULL = 4.0
 _ROWS_MAX = 40
 _APART = 2
+_BAND = "The band is golden's mean and two deviations of its windows."
 _POINTS = 160, 300
 """Points of a line on a narrow screen and on a wide one."""
 
@@ -106,8 +107,7 @@ def _over_time(one: OverTime, window_ns: int) -> Figure:
         "Over time",
         drawn(WIDTH, math.ceil(len(times) / _POINTS[0])),
         legend(SIDES),
-        f"{one.told[:1].upper()}{one.told[1:]}. The band is golden's mean and two deviations of its windows."
-        f"{where}",
+        f"{one.told[:1].upper()}{one.told[1:]}. {_BAND}{where}",
         drawn(WIDE, math.ceil(len(times) / _POINTS[1])),
     )
 
@@ -153,12 +153,17 @@ def while_replayed(header: Header) -> list[Figure]:
         golden, ours = ([] if one is None else getattr(one, name) for one in seen)
         times = [[] if one is None else one.times for one in seen]
         one = OverTime(told=meaning, golden_times=times[0], golden=golden, recon_times=times[1], recon=ours)
-        figures.append(replace(_over_time(one, seen[1].window_ns), title=told, meaning=f"{meaning}."))
+        drawn = _over_time(one, seen[1].window_ns)
+        figures.append(replace(drawn, title=told, meaning=f"{meaning}. {_BAND}", wide=""))
     return figures
 
 
 _REPLAYED = (
-    ("messages_per_s", "Depth messages a second", "All of the recording, gaps too: a hole here is one there"),
+    (
+        "messages_per_s",
+        "Depth messages a second",
+        "All of the recording: what is missing there is a hole here",
+    ),
     ("spread_ticks", "Best spread, ticks", "Mean by the time for which it stood"),
     ("touch_depth", "Quantity at the best prices", "Both sides of the book together, mean by time"),
 )
@@ -171,6 +176,8 @@ def where_and_when(metrics: Sequence[MetricReport], header: Header, most: int = 
     if not shown:
         return []
     cells = [_few(values) for _, values in shown]
+    if not any(value for row in cells for value in row):  # equal throughout: there is nothing to see
+        return []
     plot = max(
         (one.plots.over_time for one, _ in shown if one.plots.over_time), key=lambda p: len(p.recon_times)
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rlx_datapipe.fidelity.cards import cards
 from rlx_datapipe.fidelity.drawn import where_and_when, while_replayed
+from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport
 from rlx_datapipe.fidelity.summary import (
     LEGEND,
@@ -21,7 +22,6 @@ from rlx_datapipe.fidelity.telling import (
     STATES,
     WEIGHT,
     WORDS,
-    capital,
     clipped,
     counts,
     hours,
@@ -71,7 +71,7 @@ def to_page(one: FidelityReport) -> Page:
             if left
             else []
         )
-        sections.append(Section(capital(clipped(name)), [*held, *more]))
+        sections.append(Section(clipped(title_of(name)), [*held, *more]))
     if one.findings:
         lost = [Remark("warn", clipped(found.rule), clipped(found.message)) for found in one.findings[:40]]
         sections.append(Section("What could not be measured", [Remarks(lost)]))
@@ -121,7 +121,7 @@ def _categories(one: FidelityReport, names: Sequence[str]) -> Iterator[Line]:
         yield Line(
             STATES[worst],
             worst.value,
-            capital(clipped(name, 80)),
+            clipped(title_of(name), 80),
             svg,
             (score(one.score.by_category.get(name)),),
             told,

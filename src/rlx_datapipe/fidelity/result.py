@@ -24,7 +24,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     window_ns
         Length of a window.
     times
-        Begin of each window, ns UTC, ascending.
+        Begin of each window on the clock, ns UTC, ascending.
     messages_per_s
         Depth messages a second.
     spread_ticks, touch_depth

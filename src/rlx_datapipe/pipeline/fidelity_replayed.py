@@ -31,7 +31,7 @@ def seen_in_replay(chain: Chain) -> Replayed | None:
         for one in measured_windows(state):
             told = one.told(chain.instrument)
             alerts += told["alerts"]
-            rows.append((one.start_ns, _numbers(one, told)))
+            rows.append((one.start_ns // WINDOW_NS * WINDOW_NS, _numbers(one, told)))
     if not rows:
         return None
     step = -(-len(rows) // TIMES_MAX)
