@@ -30,6 +30,16 @@ def test_the_keys_of_reconstruct_are_those_that_are_promised(tmp_path: Path) -> 
     assert {"events_per_second", "ratio_to_floor", "peak_rss_bytes", "stages"} <= set(told)
 
 
+def test_validate_tells_messages_a_second_and_what_it_counted() -> None:
+    told = rlx("bench", "validate", "--json", "--messages", "2000", "--repeats", "1", "--seed", "3").json()
+    assert {"messages_per_second", "messages_per_cpu_second", "events"} <= set(told)
+    (figure,) = told["figures"]
+    assert (figure["benchmark"], figure["unit"]) == ("validate", "messages/s")
+    assert figure["detail"]["messages"] > 0
+    assert figure["figure"] == told["messages_per_second"] > 0
+    assert 0 < figure["ratio"] < 10
+
+
 def test_without_a_name_the_quick_ones_run(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {name: BENCHMARKS[name] for name in ("book", "write")}
     monkeypatch.setattr(suite, "BENCHMARKS", rows)

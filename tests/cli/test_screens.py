@@ -77,11 +77,21 @@ def test_the_demo_says_nothing_false_or_frightening(demo: Path) -> None:
     assert shown.index("Try next") > shown.index("verdict")
 
 
+def test_the_demo_ends_with_a_fidelity_report_to_be_proud_of(demo: Path) -> None:
+    shown = (demo / "shown.txt").read_text("utf-8")
+    assert re.search(
+        r"^✓ PASS +41 of 44 metrics are equivalent to golden, all gates among them", shown, re.MULTILINE
+    )
+    assert "like its capture?  rlx-demo/fidelity/fidelity.html\n" in shown
+    assert (demo / "rlx-demo" / "fidelity" / "fidelity.html").is_file()
+    assert not re.search(r"^For ", shown, re.MULTILINE)
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 120, 200])
 def test_numbers_of_the_book_are_never_cut(columns: int, demo: Path) -> None:
     dataset = demo / "rlx-demo" / "dataset"
-    out = rlx_process("book", dataset, "--event", "40922", env={"COLUMNS": str(columns)}).out
-    told = rlx("book", dataset, "--event", "40922", "--depth", "20", "--json").json()
+    out = rlx_process("book", dataset, "--event", "80068", env={"COLUMNS": str(columns)}).out
+    told = rlx("book", dataset, "--event", "80068", "--depth", "20", "--json").json()
     levels = [found.groups() for line in out.splitlines() if (found := LEVEL.match(line))]
     assert len(levels) == 20, out
     for (bid_quantity, bid, ask, ask_quantity), bids, asks in zip(
@@ -101,7 +111,7 @@ def test_numbers_of_the_book_are_never_cut(columns: int, demo: Path) -> None:
 
 
 def test_a_level_is_drawn_alike_on_both_sides(demo: Path) -> None:
-    out = rlx_process("book", demo / "rlx-demo" / "dataset", "--event", "40922", env={"COLUMNS": "120"}).out
+    out = rlx_process("book", demo / "rlx-demo" / "dataset", "--event", "80068", env={"COLUMNS": "120"}).out
     bars: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for line in out.splitlines():
         if found := LEVEL.match(line):

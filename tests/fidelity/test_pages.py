@@ -45,6 +45,16 @@ def test_a_page_stays_small_whatever_it_is_told(metrics: int, words: str) -> Non
     assert len(ReportGenerator(result(metrics, words)).html().encode()) < SIZE_MAX
 
 
+@pytest.mark.parametrize("words", ["words", '"' * 5_000], ids=["words", "texts that grow"])
+def test_pages_of_many_results_stay_small(words: str, tmp_path: Path) -> None:
+    one = result(120, words, symbol=words, has_plots=False)
+    page = comparison_page([one] * 500, ["x" * 200 + ".html"] * 500)
+    assert len(to_html(page).encode()) < SIZE_MAX
+    for run in range(130):
+        (tmp_path / f"{run:03}.json").write_bytes(one.to_json())
+    assert len(to_html(history_page(*read_history(tmp_path))).encode()) < SIZE_MAX
+
+
 def test_two_hundred_metrics_have_their_plots_as_far_as_there_is_room_and_the_rest_says_so() -> None:
     html = ReportGenerator(result(200)).html()
     drawn, left_out = html.count(">Distribution<"), html.count("plots are left out to keep this page small")

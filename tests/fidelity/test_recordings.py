@@ -1,16 +1,16 @@
 """Verdicts on real recordings: against itself, its own snapshots alone, another market, its own other half.
 
-The first two on seven seconds by default; all of it on minutes with RLX_TEST_FIDELITY=all.
+The first two on seven seconds by default; all of it on minutes with RLX_TEST_DEEP=1.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.depth import DEEP, deep
 
 from rlx_datapipe.core.config import Settings, Strategy
 from rlx_datapipe.fidelity.catalogue import standard_registry
@@ -27,10 +27,8 @@ from rlx_datapipe.pipeline.export import export
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.store.dataset import open_dataset
 
-ALL = os.environ.get("RLX_TEST_FIDELITY") == "all"
-deep = pytest.mark.skipif(not ALL, reason="ten minutes of two markets; set RLX_TEST_FIDELITY=all")
 REGISTRY = standard_registry(with_plugins=False)
-WINDOW_NS = (5 if ALL else 1) * 10**9
+WINDOW_NS = (5 if DEEP else 1) * 10**9
 TABLES: dict[Strategy, tuple[str, ...]] = {
     "full": ("trades", "book", "book_delta_v2"),
     "snapshot": ("trades", "book"),
@@ -68,7 +66,7 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recording(recordings: Path) -> Path:
     """USD-M futures, whose deltas come as they happen."""
-    return recordings / "binance_usdm" / ("btcusdt_20240808.gz" if ALL else "btcusdt_20220811.dat")
+    return recordings / "binance_usdm" / ("btcusdt_20240808.gz" if DEEP else "btcusdt_20220811.dat")
 
 
 def side(sources: list[Path], out: Path, settings: Settings | None = None) -> MarketSide:
@@ -92,7 +90,7 @@ def test_a_capture_against_its_own_reconstruction_passes_with_zero_error(
     for name, value in found.values.items():
         assert value == (1.0 if REGISTRY.get(name).goal is Goal.MAXIMISE else 0.0), name
     assert found.named(Standing.PASS) == found.values.keys()
-    if ALL:
+    if DEEP:
         assert found.whole.standing is Standing.PASS
 
 
@@ -115,7 +113,7 @@ def test_snapshots_alone_fail_against_all_deltas_where_they_must(recording: Path
     found = judged(full, snapshot, is_paired=True)
     assert found.values["trade_size"] == 0.0, "the trades are the same"
     assert found.values["touch_exact"] < 0.999
-    if ALL:
+    if DEEP:
         assert found.whole.standing is Standing.FAIL
         assert found.named(Standing.FAIL) >= {"touch_exact", "touch_rms", "quote_gaps", "touch_depth"}
         assert not found.named(Standing.FAIL) & {"trade_size", "trade_gaps", "trade_size_atoms"}

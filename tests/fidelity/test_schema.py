@@ -15,6 +15,7 @@ OBJECTS = {
     "the whole": result.FidelityReport,
     "`header`": result.Header,
     "`header.golden`, `header.dataset`": result.Side,
+    "`replayed` of a side": result.Replayed,
     "`header.settings`": DecisionSettings,
     "`score`": result.Score,
     "one of `metrics`": result.MetricReport,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.pipeline.capture_folders import arrivals, write_folder
 from tests.pipeline.captures import SPOT, capture, lines_of
@@ -18,6 +20,7 @@ from rlx_datapipe.core.errors import DatapipeError, OptionError
 from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.catalogue import standard_registry
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing
+from rlx_datapipe.fidelity.generator import ReportGenerator
 from rlx_datapipe.fidelity.reporter import FidelityReporter, worst
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.pipeline.fidelity import fidelity
@@ -26,6 +29,7 @@ from rlx_datapipe.pipeline.fidelity_order import fulfil
 from rlx_datapipe.pipeline.fidelity_sides import chosen_length
 from rlx_datapipe.pipeline.fidelity_told import Order, Part
 from rlx_datapipe.pipeline.reconstruct import reconstruct
+from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.simulation.faults import drop_depth
 
 MARKET = replace(SPOT, duration_s=24, orders_per_s=300)
@@ -89,6 +93,71 @@ def test_golden_that_takes_more_disk_than_it_may_is_refused_and_removed(
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_golden_that_is_kept_is_reconstructed_once_as_long_as_it_is_the_same(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden, keep, made = tmp_path / "golden.gz", tmp_path / "keep", []
+    keep.mkdir()
+    shutil.copy(place / "btc.gz", golden)
+    events: list[Progress] = []
+
+    def opened() -> str:
+        events.clear()
+        with golden_dataset([golden], Settings(), [BTC], keep=keep, on_progress=events.append) as dataset:
+            return f"{dataset.path}"
+
+    made.append(opened())
+    assert events
+    made.append(opened())
+    assert made[0] == made[1]
+    assert not events, "nothing was read anew"
+    shutil.copy(place / "later.gz", golden)
+    made.append(opened())
+    assert made[2] != made[1]
+    assert events
+    assert len(list(keep.iterdir())) == 1, "the one before is gone"
+
+
+def test_tier_1_of_both_sides_is_in_the_report(place: Path) -> None:
+    report = quick(place / "btc", place / "btc.gz")
+    golden, ours = report.header.golden.replayed, report.header.dataset.replayed
+    assert ours is not None
+    assert golden == ours
+    assert ours.alerts == 0
+    assert len(ours.times) == len(ours.messages_per_s) == len(ours.spread_ticks) >= 2
+    assert 5 < max(one or 0 for one in ours.messages_per_s) < 12, "every 100 ms"
+    assert all(time % ours.window_ns == 0 for time in ours.times)
+    assert "While it was replayed" in ReportGenerator(report).html()
+    without = replace_settings(place, tier1=False)
+    assert quick(without, place / "btc").header.dataset.replayed is None
+
+
+def replace_settings(place: Path, **settings: bool) -> Path:
+    """A dataset of the same capture by other settings."""
+    out = place / f"btc-{'-'.join(settings)}"
+    reconstruct(place / "btc.gz", out, Settings(**settings))  # type: ignore[arg-type]
+    return out
+
+
+def test_alerts_of_the_replay_are_told_first(place: Path) -> None:
+    report = quick(place / "btc", place / "btc")
+    side = report.header.dataset
+    assert side.replayed is not None
+    loud = msgspec.structs.replace(side.replayed, alerts=3, told=["no message for 40 s"])
+    header = msgspec.structs.replace(report.header, dataset=msgspec.structs.replace(side, replayed=loud))
+    html = ReportGenerator(msgspec.structs.replace(report, header=header)).html()
+    assert "Dataset: alerts while it was replayed" in html
+    assert "3 alerts. No message for 40 s." in html
+
+
+def test_quantities_are_told_in_whole_units(place: Path) -> None:
+    (depth,) = quick(place / "btc", place / "btc", "touch_depth").metrics
+    assert depth.golden is not None
+    assert 0.01 < depth.golden < 1_000
+    assert depth.plots.histogram is not None
+    assert depth.plots.histogram.axis == "quantity"
 
 
 def test_lost_messages_show_in_the_best_prices(place: Path) -> None:

@@ -15,6 +15,7 @@ from rlx_datapipe.fidelity.decision import Standing
 from rlx_datapipe.fidelity.explain import Explained
 from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.result import FidelityReport, MetricReport, Problem, Side
+from rlx_datapipe.fidelity.telling import capital, same_rows
 from rlx_datapipe.report.figures import count, duration, moment, share, short
 
 _MARKS = {
@@ -34,6 +35,25 @@ _NS_PER_H = 3_600_000_000_000
 
 def show_fidelity(one: FidelityReport) -> None:
     """The screen of `rlx fidelity` for one symbol."""
+    show_verdict(one)
+    screen = console()
+    screen.print()
+    screen.print(Padding(_table(one.metrics, screen.width), (0, 0, 0, 2)))
+    for scope in dict.fromkeys(metric.scope for metric in one.metrics if metric.scope):
+        screen.print(Padding(Text(scope, style="dim"), (1, 0, 0, 2)))
+    _show_problems(screen, one.problems)
+    for name, side in (("golden", one.header.golden), ("dataset", one.header.dataset)):
+        if side.replayed is not None and side.replayed.alerts:
+            told = "; ".join(side.replayed.told)
+            words = f"! {name}: {count(side.replayed.alerts)} alerts while it was replayed: {told}"
+            screen.print(Text(words, style="yellow"), soft_wrap=True)
+    for finding in one.findings:
+        screen.print(Text(f"! {finding.message}", style="yellow"), soft_wrap=True)
+    screen.print()
+
+
+def show_verdict(one: FidelityReport) -> None:
+    """What was compared with what, the verdict on the whole, and the score."""
     screen = console()
     header = one.header
     screen.print(
@@ -46,6 +66,8 @@ def show_fidelity(one: FidelityReport) -> None:
         soft_wrap=True,
     )
     screen.print(Text(_compared(one), style="dim"))
+    if said := same_rows(header):
+        screen.print(Text(said, style="dim"))
     mark, colour = _MARKS[one.verdict]
     verdict = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     verdict.add_column(no_wrap=True)
@@ -53,14 +75,6 @@ def show_fidelity(one: FidelityReport) -> None:
     verdict.add_row(Text(f"{mark} {one.verdict.value}", f"bold {colour}"), Text(one.reason, style=colour))
     verdict.add_row(Text("  score", style="dim"), _score(one))
     screen.print(verdict)
-    screen.print()
-    screen.print(Padding(_table(one.metrics, screen.width), (0, 0, 0, 2)))
-    for scope in dict.fromkeys(metric.scope for metric in one.metrics if metric.scope):
-        screen.print(Padding(Text(scope, style="dim"), (1, 0, 0, 2)))
-    _show_problems(screen, one.problems)
-    for finding in one.findings:
-        screen.print(Text(f"! {finding.message}", style="yellow"), soft_wrap=True)
-    screen.print()
 
 
 def _named(golden: Side, dataset: Side) -> str:
@@ -194,7 +208,9 @@ def show_catalogue(metrics: Sequence[Explained], problems: Sequence[str]) -> Non
     for category, members in groupby(ordered, key=lambda one: one.category):
         table.add_row(Text(title_of(category), style="bold"))
         for one in members:
-            table.add_row(f"  {one.name}", str(one.tier), Text(one.severity, style="dim"), Text(one.purpose))
+            table.add_row(
+                f"  {one.name}", str(one.tier), Text(one.severity, style="dim"), Text(capital(one.purpose))
+            )
     screen.print(table)
     for problem in problems:
         screen.print(Text(f"! {problem}", style="yellow"), soft_wrap=True)
@@ -221,5 +237,5 @@ def show_metric(one: Explained) -> None:
         "reference": one.reference,
     }
     for name, words in rows.items():
-        table.add_row(name, Text(words[0].upper() + words[1:] if name == "what" else words))
+        table.add_row(name, Text(capital(words) if name == "what" else words))
     screen.print(Padding(table, (0, 0, 0, 2)))

@@ -13,7 +13,7 @@ from rlx_datapipe.cli.terminal import heeding_sigterm, steady
 from rlx_datapipe.core.program import without_guests
 
 _HOMES = {
-    "demo": "the whole line on a simulated market, offline, in under a minute",
+    "demo": "the whole line on a simulated market, offline, in about a minute",
     "acquire": "archives such as Crypto Lake: found, downloaded, validated, certified",
     "capture": "record a live market: raw, whole, exactly timed",
     "assess": "what a recording holds, its quality, and what it takes to reconstruct it",
@@ -27,7 +27,7 @@ _HOMES = {
     "bench": "the measured claims: target and figure side by side",
     "selftest": "crash proofs: killed and without power anywhere, nothing is lost",
 }
-_WITH_GUESTS = {"bench", "fidelity"}
+_WITH_GUESTS = {"bench", "demo", "fidelity"}
 """Commands that run what others wrote, which may need pandas and scipy."""
 
 

@@ -69,11 +69,17 @@ def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:
 def show_commands(*commands: str) -> None:
     """What to try next: commands to paste, without the name of the program."""
     screen = console()
-    # `uv run` leaves no command on the path: show what can be pasted.
-    rlx = "uv run rlx" if "UV_RUN_RECURSION_DEPTH" in os.environ else "rlx"
     screen.print("\n[bold]Try next[/]")
     for command in commands:
-        screen.print(f"  [cyan]{escape(f'{rlx} {command}')}[/]", soft_wrap=True)
+        screen.print(f"  [cyan]{escape(f'{rlx()} {command}')}[/]", soft_wrap=True)
+
+
+def rlx(extras: Sequence[str] = ()) -> str:
+    """How our program is called from where the user is, with extras that are not installed yet."""
+    # `uv run` leaves no command on the path: show what can be pasted.
+    if "UV_RUN_RECURSION_DEPTH" in os.environ:
+        return " ".join(["uv run", *(f"--extra {extra}" for extra in extras), "rlx"])
+    return f"pip install 'rlx-datapipe[{','.join(extras)}]' && rlx" if extras else "rlx"
 
 
 def show_run(result: dict[str, Any], *, with_rate: bool = True) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.event import Int64Array
@@ -61,7 +62,48 @@ class Blocks(Protocol):
 
 
 @dataclass(frozen=True)
-class BlockCounts:
+class _TwoSides:
+    """Rows of both sides, one a block; what most kinds of blocks share."""
+
+    golden: npt.NDArray[Any]
+    recon: npt.NDArray[Any]
+
+    @property
+    def golden_blocks(self) -> int:
+        """Number of golden blocks."""
+        return len(self.golden)
+
+    @property
+    def recon_blocks(self) -> int:
+        """Number of recon blocks."""
+        return len(self.recon)
+
+    @property
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """The numbers themselves."""
+        return self.golden, self.recon
+
+    @property
+    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
+        """Where each block lies."""
+        return (self.levels,)
+
+    @property
+    def order(self) -> int:
+        """See `Blocks`."""
+        return 1
+
+    def _require(self, dimensions: int) -> None:
+        """See that both sides are arrays of numbers with as many dimensions, and rows of one length."""
+        for side in (self.golden, self.recon):
+            if not isinstance(side, np.ndarray) or side.dtype.kind not in "iuf":
+                raise OptionError("blocks are arrays of numbers", found=type(side).__name__)
+            if side.ndim != dimensions or side.shape[1:] != self.golden.shape[1:]:
+                raise OptionError("blocks of another shape", found=(self.golden.shape, side.shape))
+
+
+@dataclass(frozen=True)
+class BlockCounts(_TwoSides):
     """A distribution in each block.
 
     Parameters
@@ -80,21 +122,15 @@ class BlockCounts:
     statistic: Statistic = Statistic.KS
 
     def __post_init__(self) -> None:
-        for side in (self.golden, self.recon):
-            if side.ndim != 2 or side.shape[1] != len(self.centres):
-                raise OptionError("block histograms over other bins", found=side.shape)
+        self._require(2)
+        if self.golden.shape[1:] != np.shape(self.centres):
+            raise OptionError("block histograms over other bins", found=self.golden.shape)
+        if not np.isfinite(self.centres).all() or (np.diff(self.centres) <= 0).any():
+            raise OptionError("centres of bins are finite, and each above the one before")
+        if min(self.golden.min(initial=0), self.recon.min(initial=0)) < 0:
+            raise OptionError("a histogram has no counts below 0")
         if int(self.golden.sum()) + int(self.recon.sum()) >= _EXACT // 8:
             raise OptionError("histograms too heavy for exact sums; weigh in a coarser unit")
-
-    @property
-    def golden_blocks(self) -> int:
-        """Number of golden blocks."""
-        return len(self.golden)
-
-    @property
-    def recon_blocks(self) -> int:
-        """Number of recon blocks."""
-        return len(self.recon)
 
     @property
     def levels(self) -> tuple[FloatArray, FloatArray]:
@@ -148,36 +184,14 @@ class BlockCounts:
 
 
 @dataclass(frozen=True)
-class BlockNumbers:
+class BlockNumbers(_TwoSides):
     """One number in each block, float64 (blocks,), NaN where it is not defined; means are compared."""
 
     golden: FloatArray
     recon: FloatArray
 
-    @property
-    def golden_blocks(self) -> int:
-        """Number of golden blocks."""
-        return len(self.golden)
-
-    @property
-    def recon_blocks(self) -> int:
-        """Number of recon blocks."""
-        return len(self.recon)
-
-    @property
-    def levels(self) -> tuple[FloatArray, FloatArray]:
-        """The numbers themselves."""
-        return self.golden, self.recon
-
-    @property
-    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """The numbers themselves."""
-        return (self.levels,)
-
-    @property
-    def order(self) -> int:
-        """See `Blocks`."""
-        return 1
+    def __post_init__(self) -> None:
+        self._require(1)
 
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """See `Blocks`: the absolute difference of the means of the blocks in which the number is defined.
@@ -195,7 +209,7 @@ class BlockNumbers:
 
 
 @dataclass(frozen=True)
-class BlockVectors:
+class BlockVectors(_TwoSides):
     """Several numbers in each block, float64 (blocks, numbers), NaN where one is not defined.
 
     The distance is the greatest difference between the means of a number over the blocks that have it.
@@ -204,30 +218,13 @@ class BlockVectors:
     golden: FloatArray
     recon: FloatArray
 
-    @property
-    def golden_blocks(self) -> int:
-        """Number of golden blocks."""
-        return len(self.golden)
-
-    @property
-    def recon_blocks(self) -> int:
-        """Number of recon blocks."""
-        return len(self.recon)
+    def __post_init__(self) -> None:
+        self._require(2)
 
     @property
     def levels(self) -> tuple[FloatArray, FloatArray]:
         """Mean of the numbers of each block."""
         return _row_means(self.golden), _row_means(self.recon)
-
-    @property
-    def courses(self) -> Sequence[tuple[FloatArray, FloatArray]]:
-        """Mean of the numbers of each block."""
-        return (self.levels,)
-
-    @property
-    def order(self) -> int:
-        """See `Blocks`."""
-        return 1
 
     def apart(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """See `Blocks`; NaN where no number is defined under both weighings."""

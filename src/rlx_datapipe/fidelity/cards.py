@@ -8,7 +8,7 @@ from rlx_datapipe.fidelity.decision import Standing
 from rlx_datapipe.fidelity.drawn import gauge, metric_figures
 from rlx_datapipe.fidelity.plot_data import Plots
 from rlx_datapipe.fidelity.result import Header, MetricReport
-from rlx_datapipe.fidelity.telling import DASH, STATES, clipped, measure, score, sentence
+from rlx_datapipe.fidelity.telling import DASH, STATES, capital, clipped, measure, score, sentence
 from rlx_datapipe.report.figures import p_value, short
 from rlx_datapipe.report.page import Block, Facts, Figures, Fold, Remark, Remarks, Words, page_bytes
 
@@ -56,7 +56,7 @@ def _folded(metric: MetricReport, plots: Sequence[Block], anchor: str, *, is_ope
         metric.verdict.value,
         clipped(metric.name, 80),
         [*_card(metric, plots)],
-        clipped(metric.purpose),
+        capital(clipped(metric.purpose)),
         anchor,
         is_open,
     )

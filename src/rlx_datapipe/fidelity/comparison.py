@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.fidelity.decision import Standing
+from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.result import FidelityReport, MetricReport
 from rlx_datapipe.fidelity.telling import (
     DASH,
     STATES,
     WEIGHT,
     WORDS,
-    capital,
     clipped,
     counts,
     hours,
@@ -81,19 +81,22 @@ def run_line(one: FidelityReport, name: str, link: str = "", note: str = "") -> 
 
 
 def _names(reports: Sequence[FidelityReport]) -> list[str]:
-    """The market of each; with its source where several are of one market."""
-    markets = [clipped(market(one.header), 60) for one in reports]
-    return [
-        name if markets.count(name) == 1 else f"{name}, {clipped(one.header.dataset.source, 60)}"
-        for name, one in zip(markets, reports, strict=True)
-    ]
+    """The market of each; where several are of one, with its source, and then with that of golden."""
+    names = [clipped(market(one.header), 60) for one in reports]
+    for before, side in ((", ", "dataset"), (" against ", "golden")):
+        told = [f"{before}{clipped(getattr(one.header, side).source, 60)}" for one in reports]
+        names = [
+            name if names.count(name) == 1 else f"{name}{more}"
+            for name, more in zip(names, told, strict=True)
+        ]
+    return names
 
 
 def _scores(reports: Sequence[FidelityReport], names: Sequence[str]) -> Table:
     categories = sorted({name for one in reports for name in one.score.by_category})
     rows = [["overall", *(score(one.score.overall) for one in reports)]]
     rows += [
-        [capital(clipped(name, 60)), *(score(one.score.by_category.get(name)) for one in reports)]
+        [clipped(title_of(name), 60), *(score(one.score.by_category.get(name)) for one in reports)]
         for name in categories[:_ROWS_MAX]
     ]
     return Table(["", *names], rows, right=tuple(range(1, len(names) + 1)))

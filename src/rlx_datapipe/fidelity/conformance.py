@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rlx_datapipe.fidelity.accepted import undeclared
 from rlx_datapipe.fidelity.engine import run_metrics
 from rlx_datapipe.fidelity.market import Comparison, MarketSide, Window
 from rlx_datapipe.fidelity.plugin import Goal, MetricPlugin, MetricResult, StreamingMetric
@@ -80,6 +81,8 @@ def check_metric(
         Makes a comparison from a level of noise from 0 to 1, for metrics that need what the market of the
         suite (`synthetic.synthetic_comparison`) does not have. At 0 both sides must be equal.
     """
+    if wrong := undeclared(plugin):
+        return [Breach(declares_itself.__name__, wrong)]
     stands_in = registry or MetricRegistry()
     stands_in.metric(plugin)
     case = _Case(plugin, stands_in, data or partial(_suite_data, SEED))
@@ -96,18 +99,9 @@ def check_metric(
 
 def declares_itself(case: _Case) -> str:
     """Name, category, cost tier, purpose and reference are there; the best bound is finite."""
-    plugin = case.plugin
-    for name in ("name", "category", "purpose", "reference"):
-        if not isinstance(getattr(plugin, name, None), str) or not getattr(plugin, name):
-            return f"declares no {name}"
-    if not plugin.name.isidentifier() or plugin.name != plugin.name.lower():
-        return f"the name {plugin.name!r} is not lower case with underscores"
-    if getattr(plugin, "tier", None) not in (1, 2, 3):
-        return "its cost tier is not 1, 2 or 3"
-    low, high = plugin.bounds
-    if not low < high:
-        return f"its bounds {plugin.bounds} are none"
-    return "" if np.isfinite(plugin().best()) else "the best of its values is not finite"
+    if wrong := undeclared(case.plugin):
+        return wrong
+    return "" if np.isfinite(case.plugin().best()) else "the best of its values is not finite"
 
 
 def same_data_give_the_best_value(case: _Case) -> str:

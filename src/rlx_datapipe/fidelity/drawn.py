@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from rlx_datapipe.fidelity.plot_data import HEAT_MAX, HeatMap, Histogram, Numbers, OverTime, Quantiles
+from rlx_datapipe.fidelity.plot_data import (
+    HEAT_MAX,
+    HeatMap,
+    Histogram,
+    Numbers,
+    OverTime,
+    Quantiles,
+    thinned,
+)
 from rlx_datapipe.fidelity.result import Header, MetricReport
 from rlx_datapipe.fidelity.telling import STATES
 from rlx_datapipe.report.drawing import WIDE, WIDTH
@@ -22,6 +31,7 @@ _DEVIATIONS = 2.0
 _FULL = 4.0
 _ROWS_MAX = 40
 _APART = 2
+_BAND = "The band is golden's mean and two deviations of its windows."
 _POINTS = 160, 300
 """Points of a line on a narrow screen and on a wide one."""
 
@@ -57,7 +67,7 @@ def metric_figures(metric: MetricReport, header: Header) -> list[Figure]:
     if plots.quantiles is not None:
         figures.append(_quantiles(plots.quantiles, is_log=is_log))
     if plots.over_time is not None:
-        figures.append(_over_time(plots.over_time, header))
+        figures.append(_over_time(plots.over_time, header.window_ns))
     if plots.heat_map is not None:
         figures.append(_heat_map(plots.heat_map))
     return figures
@@ -65,7 +75,7 @@ def metric_figures(metric: MetricReport, header: Header) -> list[Figure]:
 
 def _histogram(one: Histogram) -> Figure:
     svg = two_histograms(
-        "Distribution of both sides", one.edges, one.golden, one.recon, axis="value", is_log=one.is_log
+        "Distribution of both sides", one.edges, one.golden, one.recon, axis=one.axis, is_log=one.is_log
     )
     return Figure("Distribution", svg, legend(SIDES), "The outer cells also hold what lies beyond the axis.")
 
@@ -78,16 +88,16 @@ def _quantiles(one: Quantiles, *, is_log: bool) -> Figure:
     return Figure("Quantiles against quantiles", svg, meaning="On the dashed line both sides are alike.")
 
 
-def _over_time(one: OverTime, header: Header) -> Figure:
+def _over_time(one: OverTime, window_ns: int) -> Figure:
     """Both sides on one clock, or each from its own beginning where they lie far apart."""
-    times, golden, recon = _together(one, header.window_ns)
+    times, golden, recon = _together(one, window_ns)
     known = [value for value in one.golden if value is not None]
     band = _band(known)
     is_clock = times[0] > 10**15
 
     def drawn(width: int, step: int) -> str:
         at = times[::step]
-        both = [Series(SIDES[0], _means(golden, step)), Series(SIDES[1], _means(recon, step))]
+        both = [Series(SIDES[0], thinned(golden, step)), Series(SIDES[1], thinned(recon, step))]
         axis = "UTC" if is_clock else ""
         label = "Both sides over time"
         return over_time(label, at, both, from_zero=False, axis=axis, width=width, band=band)
@@ -97,8 +107,7 @@ def _over_time(one: OverTime, header: Header) -> Figure:
         "Over time",
         drawn(WIDTH, math.ceil(len(times) / _POINTS[0])),
         legend(SIDES),
-        f"{one.told[:1].upper()}{one.told[1:]}. The band is golden's mean and two deviations of its windows."
-        f"{where}",
+        f"{one.told[:1].upper()}{one.told[1:]}. {_BAND}{where}",
         drawn(WIDE, math.ceil(len(times) / _POINTS[1])),
     )
 
@@ -120,12 +129,6 @@ def _together(one: OverTime, window_ns: int) -> tuple[list[int], Numbers, Number
     return every or [0], [golden.get(at) for at in every], [recon.get(at) for at in every]
 
 
-def _means(values: Numbers, step: int) -> Numbers:
-    """Means of so many neighbours."""
-    parts = ([v for v in values[at : at + step] if v is not None] for at in range(0, len(values), step))
-    return [sum(part) / len(part) if part else None for part in parts]
-
-
 def _band(known: Sequence[float]) -> tuple[float, float] | None:
     if len(known) < 2:
         return None
@@ -140,6 +143,32 @@ def _heat_map(one: HeatMap) -> Figure:
     return Figure("Table", svg, meaning=f"{one.told[:1].upper()}{one.told[1:]}.")
 
 
+def while_replayed(header: Header) -> list[Figure]:
+    """What tier 1 saw of both sides by window; nothing where it did not look, or at one window only."""
+    seen = [side.replayed for side in (header.golden, header.dataset)]
+    if seen[1] is None or len(seen[1].times) < 2:
+        return []
+    figures = []
+    for name, told, meaning in _REPLAYED:
+        golden, ours = ([] if one is None else getattr(one, name) for one in seen)
+        times = [[] if one is None else one.times for one in seen]
+        one = OverTime(told=meaning, golden_times=times[0], golden=golden, recon_times=times[1], recon=ours)
+        drawn = _over_time(one, seen[1].window_ns)
+        figures.append(replace(drawn, title=told, meaning=f"{meaning}. {_BAND}", wide=""))
+    return figures
+
+
+_REPLAYED = (
+    (
+        "messages_per_s",
+        "Depth messages a second",
+        "All of the recording: what is missing there is a hole here",
+    ),
+    ("spread_ticks", "Best spread, ticks", "Mean by the time for which it stood"),
+    ("touch_depth", "Quantity at the best prices", "Both sides of the book together, mean by time"),
+)
+
+
 def where_and_when(metrics: Sequence[MetricReport], header: Header, most: int = _ROWS_MAX) -> list[Figure]:
     """All metrics over the windows of the dataset: how far each window lies from what golden does."""
     rows = [(one, _departures(one, is_paired=header.is_paired)) for one in metrics]
@@ -147,6 +176,8 @@ def where_and_when(metrics: Sequence[MetricReport], header: Header, most: int = 
     if not shown:
         return []
     cells = [_few(values) for _, values in shown]
+    if not any(value for row in cells for value in row):  # equal throughout: there is nothing to see
+        return []
     plot = max(
         (one.plots.over_time for one, _ in shown if one.plots.over_time), key=lambda p: len(p.recon_times)
     )

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from rlx_datapipe.core.finding import Finding, Severity
+from rlx_datapipe.fidelity.accepted import cause
 from rlx_datapipe.fidelity.market import Comparison
 from rlx_datapipe.fidelity.plugin import MetricResult
 from rlx_datapipe.fidelity.registry import MetricRegistry
@@ -113,9 +114,7 @@ class _Run:
             self.is_stuck = not future.cancel() or self.is_stuck
             self._failed(name, self.coordinator.out_of_time(name))
         elif (error := future.exception()) is not None:
-            self._failed(name, f"{type(error).__name__}: {error}")
-        elif name in self.registry and not isinstance(future.result(), MetricResult):
-            self._failed(name, f"gave {type(future.result()).__name__}, no MetricResult")
+            self._failed(name, cause(error))
         else:
             self.values[name] = future.result()
 

@@ -42,12 +42,15 @@ class DistributionMetric(MetricPlugin):
         The distance that is the value, and that decides.
     values_min
         How many values a side needs.
+    axis
+        What its values are, told beside their plots.
     """
 
     tier: ClassVar[int] = 2
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     statistic: ClassVar[Statistic] = Statistic.KS
     values_min: ClassVar[int] = 100
+    axis: ClassVar[str] = "value"
     engineering_floor: ClassVar[float] = 0.03
     tolerable: ClassVar[float] = 0.25
 

@@ -10,6 +10,7 @@ import msgspec
 
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.fidelity.comparison import RUN_HEAD, run_line
+from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.plot_data import Plots
 from rlx_datapipe.fidelity.result import FidelityReport, MetricReport, read_report
 from rlx_datapipe.fidelity.telling import STATES, WEIGHT, clipped, market, of_margin
@@ -19,6 +20,7 @@ from rlx_datapipe.report.page import (
     Block,
     Figure,
     Figures,
+    Fold,
     Line,
     Lines,
     Page,
@@ -33,7 +35,8 @@ FILES_MAX = 2_000
 """Most files that are read; the last ones by name."""
 _LOG = "_delta_log"
 """Where the tables of a dataset keep theirs, if the folder is one of a dataset."""
-_RUNS_MAX, _METRICS_MAX, _CHANGES_MAX, _MARKETS_MAX = 120, 100, 20, 24
+_RUNS_MAX, _METRICS_MAX, _MARKETS_MAX = 120, 100, 24
+_CHANGES_OPEN, _CHANGES_MAX = 6, 40
 _METRIC_HEAD = ("value in margins, run by run", "latest", "failed")
 
 
@@ -121,7 +124,9 @@ def _market(runs: Sequence[Run]) -> Iterator[Block]:
         meaning = "Of 1. The colour of a dot is the verdict of its run."
         yield Figures([Figure("Fidelity score", drawn(WIDTH), (), meaning, drawn(WIDE))])
         if changes := list(_changes(shown)):
-            yield Remarks(changes[:_CHANGES_MAX])
+            yield Remarks(changes[:_CHANGES_OPEN])
+        if rest := changes[_CHANGES_OPEN:_CHANGES_MAX]:
+            yield Fold("note", f"{len(rest)} MORE", "Other verdicts that changed", [Remarks(rest)])
     yield Lines(
         RUN_HEAD,
         [
@@ -158,7 +163,7 @@ def _metrics(runs: Sequence[Run]) -> Iterator[Line]:
             clipped(metric.name, 80),
             spark(values, 1.0),
             (short(values[-1]), f"{failed} of {len(runs)}"),
-            clipped(metric.category, 60),
+            clipped(title_of(metric.category).lower(), 60),
         )
 
 

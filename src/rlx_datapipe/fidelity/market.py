@@ -103,6 +103,11 @@ class Window:
         return self.instrument.price_step
 
     @property
+    def units(self) -> float:
+        """How many scaled units make a whole one of quantity."""
+        return 10.0**self.instrument.quantity_decimals
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return (self.end_ns - self.start_ns) / 1e9

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rlx_datapipe.fidelity.cards import cards
-from rlx_datapipe.fidelity.drawn import where_and_when
+from rlx_datapipe.fidelity.drawn import where_and_when, while_replayed
+from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport
 from rlx_datapipe.fidelity.summary import (
     LEGEND,
@@ -21,12 +22,12 @@ from rlx_datapipe.fidelity.telling import (
     STATES,
     WEIGHT,
     WORDS,
-    capital,
     clipped,
     counts,
     hours,
     in_order,
     score,
+    sentence,
 )
 from rlx_datapipe.report.figures import count, duration, moment
 from rlx_datapipe.report.page import (
@@ -57,6 +58,7 @@ def to_page(one: FidelityReport) -> Page:
     sections.append(Section("Verdicts", [*_verdicts(ordered, one.header, anchors)]))
     if figures := where_and_when(ordered, one.header):
         sections.append(Section("Where and when", [Figures(figures)]))
+    sections += _replayed(one.header)
     names = sorted({metric.category for metric in ordered})
     sections.append(Section("Categories", [Lines(("share of metrics", "score"), [*_categories(one, names)])]))
     for name in names:
@@ -69,7 +71,7 @@ def to_page(one: FidelityReport) -> Page:
             if left
             else []
         )
-        sections.append(Section(capital(clipped(name)), [*held, *more]))
+        sections.append(Section(clipped(title_of(name)), [*held, *more]))
     if one.findings:
         lost = [Remark("warn", clipped(found.rule), clipped(found.message)) for found in one.findings[:40]]
         sections.append(Section("What could not be measured", [Remarks(lost)]))
@@ -83,6 +85,21 @@ def to_page(one: FidelityReport) -> Page:
         foot(one),
         one.verdict.value,
     )
+
+
+def _replayed(header: Header) -> Iterator[Section]:
+    """What tier 1 saw while the sides were replayed: alerts first, then the courses."""
+    blocks: list[Block] = []
+    for name, side in (("Golden", header.golden), ("Dataset", header.dataset)):
+        if side.replayed is not None and side.replayed.alerts:
+            words = " ".join(sentence(clipped(text)) for text in side.replayed.told[:4])
+            told = f"{count(side.replayed.alerts)} alerts. {words}"
+            blocks.append(Remarks([Remark("warn", f"{name}: alerts while it was replayed", told)]))
+    if figures := while_replayed(header):
+        blocks.append(Figures(figures))
+    if blocks:
+        lead = "Seen event by event in the replay loop, in windows of five minutes; no verdict rests on it."
+        yield Section("While it was replayed", blocks, lead)
 
 
 def _verdicts(ordered: Sequence[MetricReport], header: Header, anchors: Mapping[str, str]) -> Iterator[Block]:
@@ -104,7 +121,7 @@ def _categories(one: FidelityReport, names: Sequence[str]) -> Iterator[Line]:
         yield Line(
             STATES[worst],
             worst.value,
-            capital(clipped(name, 80)),
+            clipped(title_of(name), 80),
             svg,
             (score(one.score.by_category.get(name)),),
             told,

@@ -28,12 +28,15 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
         Share of each side in each cell, 0 to 1.
     is_log
         Whether the cells grow: equally wide in the logarithm.
+    axis
+        What the values are, a few words.
     """
 
     edges: list[float]
     golden: list[float]
     recon: list[float]
     is_log: bool = False
+    axis: str = "value"
 
     def __post_init__(self) -> None:
         _bounded("cells of a histogram", CELLS_MAX, self.golden, self.recon)
@@ -101,6 +104,12 @@ class Plots(msgspec.Struct, frozen=True, kw_only=True):
     quantiles: Quantiles | None = None
     over_time: OverTime | None = None
     heat_map: HeatMap | None = None
+
+
+def thinned(values: Sequence[float | None], step: int) -> Numbers:
+    """Means of so many neighbours each, None where there is no number among them."""
+    parts = ([v for v in values[at : at + step] if v is not None] for at in range(0, len(values), step))
+    return [sum(part) / len(part) if part else None for part in parts]
 
 
 def _bounded(what: str, most: int, *lists: Sequence[object]) -> None:

@@ -29,8 +29,11 @@ _DECADES = 1.5
 """A positive sample that spans more powers of ten than this is shown on a logarithmic axis."""
 
 
-def plotted(result: MetricResult, data: Comparison) -> Plots:
-    """What there is to draw of a result on these data; nothing where it said nothing by window."""
+def plotted(result: MetricResult, data: Comparison, axis: str = "value") -> Plots:
+    """What there is to draw of a result on these data; nothing where it said nothing by window.
+
+    ``axis`` says what the values of a distribution are.
+    """
     blocks = result.blocks
     if isinstance(blocks, BlockCounts):
         golden, recon = blocks.golden.sum(axis=0), blocks.recon.sum(axis=0)
@@ -38,7 +41,7 @@ def plotted(result: MetricResult, data: Comparison) -> Plots:
             return Plots(heat_map=result.heat_map)
         means = [_means(side, blocks.centres) for side in (blocks.golden, blocks.recon)]
         return Plots(
-            histogram=histogram(golden, recon, blocks.centres),
+            histogram=histogram(golden, recon, blocks.centres, axis),
             quantiles=quantiles(golden, recon, blocks.centres),
             over_time=_over_time("mean of each window", means[0], means[1], data),
             heat_map=result.heat_map,
@@ -58,7 +61,7 @@ def plotted(result: MetricResult, data: Comparison) -> Plots:
     return Plots(heat_map=result.heat_map)
 
 
-def histogram(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> Histogram:
+def histogram(golden: Int64Array, recon: Int64Array, centres: FloatArray, axis: str = "value") -> Histogram:
     """Two weighings of the same fine bins as a histogram of a few cells.
 
     The axis shows what both sides hold but for `_SHOWN` at either end. Few values are counted as they are, of
@@ -87,7 +90,8 @@ def histogram(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> His
         spaced = np.geomspace if is_log else np.linspace
         edges = spaced(low, high, _CELLS + 1)
         shares = [_between(side, _borders(centres), edges) for side in (golden, recon)]
-    return Histogram(edges=edges.tolist(), golden=shares[0].tolist(), recon=shares[1].tolist(), is_log=is_log)
+    counted = [one.tolist() for one in shares]
+    return Histogram(edges=edges.tolist(), golden=counted[0], recon=counted[1], is_log=is_log, axis=axis)
 
 
 def quantiles(golden: Int64Array, recon: Int64Array, centres: FloatArray) -> Quantiles:

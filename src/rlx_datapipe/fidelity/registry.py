@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeAlias, TypeVar
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.core.finding import Finding, Severity
+from rlx_datapipe.fidelity.accepted import accepted, cause, undeclared
 from rlx_datapipe.fidelity.market import Comparison
-from rlx_datapipe.fidelity.plugin import MetricPlugin
+from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 
 GROUP = "rlx_datapipe.metrics"
 
@@ -46,11 +49,13 @@ class MetricRegistry:
         Raises
         ------
         OptionError
-            When its name is taken, or it declares none.
+            When its name is taken, or what it declares is not whole.
         """
-        name = getattr(plugin, "name", None)
-        if not isinstance(plugin, type) or not issubclass(plugin, MetricPlugin) or not name:
-            raise OptionError("a metric is a class with a name, made from MetricPlugin", found=repr(plugin))
+        if not isinstance(plugin, type) or not issubclass(plugin, MetricPlugin):
+            raise OptionError("a metric is a class, made from MetricPlugin", found=repr(plugin))
+        if wrong := undeclared(plugin):
+            raise OptionError(f"the metric {plugin.__qualname__} can't be taken: {wrong}")
+        name = plugin.name
         if self._metrics.get(name) is not plugin:
             self._claim(name)
             self._metrics[name] = plugin
@@ -90,14 +95,17 @@ class MetricRegistry:
         loaded becomes a finding in `problems`.
         """
         found = entry_points(group=GROUP) if points is None else points
-        for point in sorted(found, key=lambda one: (one.name, one.value)):
-            try:
-                loaded = point.load()
-                for plugin in getattr(loaded, "METRICS", (loaded,)):
-                    self.metric(plugin)
-            except (ImportError, AttributeError, TypeError, OptionError) as error:
-                message = f"the plugin {point.name} ({point.value}) can't be loaded: {error}"
-                self.problems.append(Finding(rule=point.name, severity=Severity.WARN, message=message))
+        with ThreadPoolExecutor(1, thread_name_prefix="plugin") as apart:
+            for point in sorted(found, key=lambda one: (one.name, one.value)):
+                # What strangers wrote may raise anything, and end the thread that loads it, not us.
+                if (error := apart.submit(self._load, point).exception()) is not None:
+                    message = f"the plugin {point.name} ({point.value}) can't be loaded: {cause(error)}"
+                    self.problems.append(Finding(rule=point.name, severity=Severity.WARN, message=message))
+
+    def _load(self, point: EntryPoint) -> None:
+        loaded = point.load()
+        for plugin in getattr(loaded, "METRICS", (loaded,)):
+            self.metric(plugin)
 
     def __contains__(self, name: str) -> bool:
         return name in self._metrics
@@ -154,10 +162,10 @@ class MetricRegistry:
         return graph
 
     def compute(self, name: str) -> Compute:
-        """What computes a metric or an intermediate result of the data."""
+        """What computes a metric or an intermediate result of the data; a metric's result is `accepted`."""
         if name in self._intermediates:
             return self._intermediates[name].compute
-        return self.get(name)().calculate
+        return partial(_measured, self.get(name))
 
     def _dependencies(self, name: str) -> tuple[str, ...]:
         if name in self._intermediates:
@@ -170,3 +178,8 @@ class MetricRegistry:
         needed = f", which {because!r} depends on" if because else ""
         remedy = f"Did you mean {' or '.join(near)}?" if near else "See the list of metrics"
         return OptionError(f"no metric {name!r}{needed}", remedy=remedy)
+
+
+def _measured(plugin: type[MetricPlugin], data: Comparison) -> MetricResult:
+    """What a metric says of the data, if it can be judged."""
+    return accepted(plugin, plugin().calculate(data), data)

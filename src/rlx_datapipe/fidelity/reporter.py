@@ -20,7 +20,7 @@ from rlx_datapipe.fidelity.overall import asked, overall
 from rlx_datapipe.fidelity.plotted import plotted
 from rlx_datapipe.fidelity.plugin import MetricPlugin, MetricResult
 from rlx_datapipe.fidelity.registry import MetricRegistry
-from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport, PValues, Side
+from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport, PValues, Replayed, Side
 from rlx_datapipe.fidelity.score import likeness, scored, weight
 from rlx_datapipe.fidelity.tiers import TierSettings
 from rlx_datapipe.fidelity.verdicts import verdicts
@@ -33,10 +33,11 @@ _SIDES = (("golden_mean", "recon_mean"), ("golden", "recon"))
 
 @dataclass(frozen=True)
 class Named:
-    """Where a side comes from: its name as the user gave it, and the digest of its content."""
+    """Where a side comes from: its name as the user gave it, the digest of its content, and its tier 1."""
 
     source: str
     digest: str = ""
+    replayed: Replayed | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _metric(
         verdict=verdict.standing,
         reason=verdict.reason,
         purpose=plugin.purpose,
-        value=result.value,
+        value=_number(result.value),
         tested=_tested(verdict, result),
         low=low,
         high=high,
@@ -145,7 +146,7 @@ def _metric(
         requirements=sorted(need.value for need in plugin.requirements),
         reference=plugin.reference,
         measures={name: _plain(value) for name, value in sorted(measures.items()) if name != _CLASSICAL},
-        plots=plotted(result, data),
+        plots=plotted(result, data, getattr(plugin, "axis", "value")),
     )
 
 
@@ -196,6 +197,7 @@ def _side(side: MarketSide, named: Named) -> Side:
         windows=len(windows),
         events=sum(window.event_count for window in windows),
         resolution_ns=side.resolution_ns,
+        replayed=named.replayed,
     )
 
 

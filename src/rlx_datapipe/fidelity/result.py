@@ -10,10 +10,38 @@ import msgspec
 from rlx_datapipe.core.errors import OptionError, SourceError
 from rlx_datapipe.core.finding import Finding
 from rlx_datapipe.fidelity.decision import DecisionSettings, Standing
-from rlx_datapipe.fidelity.plot_data import Plots
+from rlx_datapipe.fidelity.plot_data import Numbers, Plots
 
 SCHEMA = "rlx.fidelity/1"
 """Fields may be added under this name; one that changes its meaning or goes gets a new one."""
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What tier 1 saw of one side while it was replayed, by windows on the clock; gaps are not left out.
+
+    Parameters
+    ----------
+    window_ns
+        Length of a window.
+    times
+        Begin of each window on the clock, ns UTC, ascending.
+    messages_per_s
+        Depth messages a second.
+    spread_ticks, touch_depth
+        Best spread, and quantity at both best prices, by time; None where no quote stood.
+    alerts
+        How many alerts there were in all.
+    told
+        What the first alert of each kind says, and how many more there were.
+    """
+
+    window_ns: int
+    times: list[int]
+    messages_per_s: Numbers
+    spread_ticks: Numbers
+    touch_depth: Numbers
+    alerts: int = 0
+    told: list[str] = []
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +63,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         How many of them were compared.
     resolution_ns
         Step of the exchange's stamps.
+    replayed
+        What was seen while it was replayed; None where it was not looked at.
     """
 
     source: str
@@ -47,6 +77,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     windows: int
     events: int
     resolution_ns: int
+    replayed: Replayed | None = None
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

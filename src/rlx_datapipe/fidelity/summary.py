@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rlx_datapipe.fidelity.decision import Standing
 from rlx_datapipe.fidelity.drawn import bar, where_and_when
+from rlx_datapipe.fidelity.meanings import title_of
 from rlx_datapipe.fidelity.result import FidelityReport, Header, MetricReport
 from rlx_datapipe.fidelity.telling import (
     DASH,
@@ -18,6 +19,7 @@ from rlx_datapipe.fidelity.telling import (
     in_order,
     market,
     of_margin,
+    same_rows,
     score,
 )
 from rlx_datapipe.report.figures import count, duration, p_value, share, short
@@ -60,7 +62,8 @@ def versus(header: Header) -> str:
         if header.is_paired
         else "as two samples, of other times or markets"
     )
-    return f"{named[0]} held against {named[1]}, {how}, in windows of {duration(header.window_ns)}."
+    told = f"{named[0]} held against {named[1]}, {how}, in windows of {duration(header.window_ns)}."
+    return f"{told} {same_rows(header)}".strip()
 
 
 def glance(one: FidelityReport) -> Iterator[Block]:
@@ -130,7 +133,8 @@ def _line(metric: MetricReport, anchor: str, *, is_paired: bool) -> Line:
             DASH if share is None else f"{short(share)}\u00d7",
             p_value(p.wilcoxon if p.adjusted is None else p.adjusted),
         ),
-        clipped(metric.category, 80) + ("" if metric.severity == "warn" else f", {metric.severity}"),
+        clipped(title_of(metric.category).lower(), 80)
+        + ("" if metric.severity == "warn" else f", {metric.severity}"),
         anchor,
     )
 

@@ -53,6 +53,16 @@ def market(header: Header) -> str:
     return f"{header.dataset.exchange} {header.dataset.symbol}"
 
 
+def same_rows(header: Header) -> str:
+    """What a verdict can say where both sides hold the same rows; nothing where they don't."""
+    if not header.golden.digest or header.golden.digest != header.dataset.digest:
+        return ""
+    return (
+        "Both hold the same rows, digest for digest: nothing was lost or altered on the way. "
+        "Of another day or another market this says nothing."
+    )
+
+
 def hours(side: Side) -> str:
     """Market time of a side."""
     return duration(round(side.data_hours * 3_600_000_000_000))

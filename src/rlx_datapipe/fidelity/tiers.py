@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from time import monotonic
@@ -99,7 +99,12 @@ class TierCoordinator:
             self._processes = ProcessPoolExecutor(
                 self._settings.workers, get_context("spawn"), initializer=_hold, initargs=(self._data,)
             )
-        return self._processes.submit(_compute, compute, needed)
+        try:
+            return self._processes.submit(_compute, compute, needed)
+        except BrokenExecutor as error:  # one before it took its process along
+            lost: Future[Any] = Future()
+            lost.set_exception(error)
+            return lost
 
     def end(self, *, is_stuck: bool) -> None:
         """Let go of threads and processes; what is stuck is not waited for, and its process is ended."""

@@ -1,15 +1,24 @@
-"""The whole line on a small simulated market: capture, dataset, validation; offline."""
+"""The whole line on a small simulated market: capture, dataset, validation, fidelity; offline."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import OptionError, OutputError
+from rlx_datapipe.fidelity.catalogue import require_statistics
+from rlx_datapipe.fidelity.result import FidelityReport
+from rlx_datapipe.pipeline.fidelity import fidelity
+from rlx_datapipe.pipeline.fidelity_report import write_reports
+from rlx_datapipe.pipeline.fidelity_told import FORMATS
 from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.validate import validate
 from rlx_datapipe.pipeline.watching import Progress
@@ -19,22 +28,40 @@ from rlx_datapipe.simulation.market import simulate
 from rlx_datapipe.store.files import unwritable
 from rlx_datapipe.validation.report import to_markdown
 
+DURATION_S = 840
+"""So long is the market: a second of it is a return, and the tail of returns needs 600."""
+ORDERS_PER_S = 250
+"""So lively is it: some 18 trades a second, as a calm hour of BTCUSDT has them; and quickly made."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How the demo's dataset compares with its own capture, read a second time.
+
+    ``report`` is None where the statistics are not installed; ``page`` is the file to open, or the result
+    itself where pages can't be made; ``missing`` names the extras that would have given more.
+    """
+
+    report: FidelityReport | None = None
+    page: str = ""
+    missing: tuple[str, ...] = ()
+
 
 def demo(
     out: str | Path,
     *,
     seed: int = 7,
-    duration_s: int = 60,
+    duration_s: int = DURATION_S,
     settings: Settings | None = None,
     on_step: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Simulate a market, capture it, reconstruct the capture, validate the dataset.
+    """Simulate a market, capture it, reconstruct the capture, validate the dataset, report on its fidelity.
 
     Returns
     -------
     ``capture``, ``dataset`` and ``report`` (paths), ``messages``, and the results ``reconstruction`` (a
-    dictionary, too) and ``validation`` (a `ValidationReport`).
+    dictionary, too), ``validation`` (a `ValidationReport`) and ``fidelity`` (a `Fidelity`).
 
     Raises
     ------
@@ -45,7 +72,12 @@ def demo(
     """
     folder = Path(out)
     try:
-        config = MarketConfig(seed=seed, duration_s=duration_s, snapshot_every_s=max(10, duration_s // 3))
+        config = MarketConfig(
+            seed=seed,
+            duration_s=duration_s,
+            orders_per_s=ORDERS_PER_S,
+            snapshot_every_s=max(10, duration_s // 3),
+        )
     except ValueError as error:
         raise OptionError(str(error)) from error
     _require_empty(folder)
@@ -90,7 +122,27 @@ def _run(
         "messages": messages,
         "reconstruction": {**reconstruction, "dataset": str(folder / "dataset")},
         "validation": report,
+        "fidelity": _like_its_capture(work, folder, on_step),
     }
+
+
+def _like_its_capture(work: Path, folder: Path, on_step: Callable[[str], None]) -> Fidelity:
+    """The report on the dataset against its own capture, as far as what it needs is installed."""
+    has_pages = find_spec("jinja2") is not None
+    missing = () if has_pages else ("report",)
+    try:
+        require_statistics()
+    except OptionError:
+        return Fidelity(missing=("fidelity", *missing))
+    on_step("comparing the dataset with its capture, read a second time")
+    (told,) = fidelity(work / "dataset", work / "capture")
+    sides = {
+        name: msgspec.structs.replace(getattr(told.header, name), source=str(folder / place))
+        for name, place in (("dataset", "dataset"), ("golden", "capture"))
+    }
+    told = msgspec.structs.replace(told, header=msgspec.structs.replace(told.header, **sides))
+    page = write_reports([told], work / "fidelity", FORMATS if has_pages else ("json",))
+    return Fidelity(told, str(folder / page.relative_to(work)), missing)
 
 
 def _require_empty(folder: Path) -> None:

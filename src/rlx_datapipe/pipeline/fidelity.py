@@ -12,6 +12,7 @@ from rlx_datapipe.fidelity.catalogue import require_statistics, standard_registr
 from rlx_datapipe.fidelity.reporter import FidelityReporter, Named
 from rlx_datapipe.fidelity.result import FidelityReport
 from rlx_datapipe.pipeline.fidelity_golden import golden_dataset, stranger, told
+from rlx_datapipe.pipeline.fidelity_replayed import seen_in_replay
 from rlx_datapipe.pipeline.fidelity_sides import Chain, compared, is_same_market
 from rlx_datapipe.pipeline.watching import Progress
 from rlx_datapipe.store.commits import read_commits
@@ -116,12 +117,11 @@ def reported(
     **how: Any,
 ) -> FidelityReport:
     """The report of one chain against one of golden, by its name; ``how`` as in `fidelity_sides.compared`."""
-    dataset = Named(readable(str(ours.dataset)), chain_digest(ours))
+    dataset = Named(readable(str(ours.dataset)), chain_digest(ours), seen_in_replay(ours))
+    trusted = Named(golden, chain_digest(theirs), seen_in_replay(theirs))
     with ExitStack() as files:
         data, window_ns = compared(ours, theirs, files, **how)
-        return reporter.report(
-            data, names, dataset=dataset, golden=Named(golden, chain_digest(theirs)), window_ns=window_ns
-        )
+        return reporter.report(data, names, dataset=dataset, golden=trusted, window_ns=window_ns)
 
 
 def chain_digest(chain: Chain) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ def golden_dataset(
     others: Sequence[str] = (),
     key_file: Path | None = None,
     disk_mb: int = DISK_MB,
+    keep: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Dataset]:
@@ -50,6 +53,9 @@ def golden_dataset(
         Which markets of a capture are reconstructed: these, and those of these names.
     disk_mb
         What the temporary dataset may take.
+    keep
+        A folder in which it stays, to be taken again as long as the files of golden are the same; whoever
+        gives it removes it. One that was interrupted is gone on with.
 
     Raises
     ------
@@ -66,8 +72,7 @@ def golden_dataset(
     if not symbols:
         raise stranger(found, golden, needed[0])
     settings = msgspec.structs.replace(settings, strategy="auto")
-    with tempfile.TemporaryDirectory(prefix="rlx-golden-") as folder:
-        out = Path(folder) / "dataset"
+    with _place(golden, keep) as out:
         looked: dict[str, int] = {}
 
         def look(progress: Progress) -> None:
@@ -84,9 +89,26 @@ def golden_dataset(
             key_file=key_file,
             on_progress=look,
             on_notice=on_notice,
+            resume=True,
         )
         _require_room(golden, out, disk_mb)
         yield open_dataset(out)
+
+
+@contextmanager
+def _place(golden: Sequence[Path], keep: Path | None) -> Iterator[Path]:
+    """Where the dataset of golden lies: below ``keep`` by the state of golden's files, or for this once."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="rlx-golden-") as folder:
+            yield Path(folder) / "dataset"
+        return
+    files = (file for path in golden for file in (sorted(path.rglob("*")) if path.is_dir() else [path]))
+    told = [(str(file), one.st_size, one.st_mtime_ns) for file in files if (one := file.stat()).st_size]
+    place = keep / hashlib.sha256(repr(told).encode()).hexdigest()
+    for other in keep.iterdir():
+        if other != place:
+            shutil.rmtree(other)
+    yield place / "dataset"
 
 
 def _is_needed(one: Instrument, needed: Sequence[Instrument], others: Sequence[str]) -> bool:

@@ -32,7 +32,7 @@ def fulfil(order: Order) -> Answer:
     reporter = FidelityReporter(standard_registry())
     settings = read_manifest(order.dataset).settings
     needed = [part.instrument for part in order.parts]
-    with golden_dataset([order.golden], settings, needed, key_file=order.key_file) as golden:
+    with golden_dataset([order.golden], settings, needed, key_file=order.key_file, keep=order.keep) as golden:
         pairs = [
             (part.since_ns, Chain(order.dataset, part.instrument), Chain(golden.path, chain.instrument))
             for part in order.parts

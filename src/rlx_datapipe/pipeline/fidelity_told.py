@@ -24,7 +24,8 @@ class Part(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be reported on: chains of a dataset against golden.
 
-    ``folder`` is that of the reports; ``name`` that of this one in it.
+    ``folder`` is that of the reports; ``name`` that of this one in it. ``keep`` is where golden
+    stays as a dataset for the next order.
     """
 
     dataset: Path
@@ -33,6 +34,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     name: str
     key_file: Path | None = None
+    keep: Path | None = None
     formats: tuple[str, ...] = FORMATS
 
 

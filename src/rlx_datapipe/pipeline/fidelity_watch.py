@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -73,6 +74,7 @@ class GoldenWatch:
         self._reported = 0
         self._since_ns: dict[tuple[str, str], int] = {}
         self._batches = 0
+        self._keep: Path | None = None
         self._child: Child | None = None
         self._gives_up_at = 0.0
         self.told: list[dict[str, Any]] = []
@@ -91,10 +93,12 @@ class GoldenWatch:
             self._look(progress)
             on_progress(progress)
 
-        try:
-            yield look if is_live else on_progress
-        finally:
-            self._stop()
+        with TemporaryDirectory(prefix="rlx-golden-", ignore_cleanup_errors=True) as keep:
+            self._keep = Path(keep)
+            try:
+                yield look if is_live else on_progress
+            finally:
+                self._stop()
 
     def _look(self, progress: Progress) -> None:
         """Take in how a chain goes; begin a report when something was committed and none is at work."""
@@ -135,6 +139,7 @@ class GoldenWatch:
             folder=self._dataset.absolute() / FOLDER,
             name=name,
             key_file=self._key_file and self._key_file.absolute(),
+            keep=self._keep,
             formats=self._formats,
         )
         self._name = name
@@ -171,7 +176,7 @@ class GoldenWatch:
         for one in answer.outcomes:
             self.told.append({"name": self._name, **msgspec.to_builtins(one)})
             score = "" if one.score is None else f", score {one.score:.3f}"
-            said = f"{one.exchange} {one.symbol} {one.verdict}{score}: {one.reason}"
+            said = f"{one.exchange} {one.symbol} {one.verdict}{score}: {one.reason} ({one.report})"
             self._on_notice(f"fidelity of {self._name}: {said}")
             if one.until_ns:
                 self._since_ns[one.exchange, one.symbol] = one.until_ns

@@ -45,6 +45,7 @@ class TradeGaps(DistributionMetric):
     engineering_floor = 0.01
     tolerable = 0.15
     purpose = "Anderson-Darling distance (per pair) of the logarithm of times between trades, above 0"
+    axis = "log10 of seconds"
     formula = "x = log10 of the seconds between trades of different times"
     reference = "LOB-Bench (arXiv 2502.09172), log inter-arrival times"
     requirements = frozenset({Need.TRADES})
@@ -67,6 +68,7 @@ class QuoteGaps(DistributionMetric):
     purpose = (
         "Anderson-Darling distance (per pair) of the logarithm of times between changes of the best quotes"
     )
+    axis = "log10 of seconds"
     formula = "x = log10 of the seconds between changes of price or quantity at the best prices"
     reference = "LOB-Bench (arXiv 2502.09172), log inter-arrival times"
     requirements = frozenset({Need.QUOTES})

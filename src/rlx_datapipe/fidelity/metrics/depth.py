@@ -52,15 +52,16 @@ class TouchDepth(DistributionMetric):
     severity = Severity.GATE
     category = "depth"
     purpose = "K-S distance of the quantity at the best prices, both sides, weighted by time"
+    axis = "quantity"
     formula = "x = q_bid + q_ask at the best prices, weighted by time"
     reference = "definition; U-shaped in the day, so the distribution is compared, not the mean"
     requirements = frozenset({Need.QUOTES})
 
     def sample(self, window: Window, data: Comparison) -> Sample:
-        """Quantities in scaled units with their times."""
+        """Quantities in whole units with their times."""
         quotes = window.quotes
         stood = quotes.hold_ns > 0
-        total = (quotes.bid_quantity + quotes.ask_quantity).astype(np.float64)
+        total = (quotes.bid_quantity + quotes.ask_quantity) / window.units
         return Sample(total[stood], quotes.hold_ns[stood])
 
 
@@ -75,6 +76,7 @@ class Imbalance(DistributionMetric):
     engineering_floor = 0.01
     tolerable = 0.15
     purpose = "Anderson-Darling distance (per pair) of the imbalance at the best prices, weighted by time"
+    axis = "imbalance, -1 to 1"
     formula = "x = (q_bid - q_ask) / (q_bid + q_ask) at the best prices, weighted by time"
     reference = "LOB-Bench (arXiv 2502.09172); U-shaped, so the tails are what is compared"
     requirements = frozenset({Need.QUOTES})
@@ -143,7 +145,7 @@ class DepthProfile(VectorMetric):
         quantity = ladders.levels[:, 1::2, :known]
         weight = np.where(quantity > 0, ladders.hold_ns[:, None, None], 0).astype(np.float64)
         held, total = weight.sum(axis=(0, 1)), (weight * quantity).sum(axis=(0, 1))
-        out[:known] = np.log(np.where(held > 0, total / np.where(held > 0, held, 1.0), np.nan))
+        out[:known] = np.log(np.where(held > 0, total / np.where(held > 0, held, 1.0), np.nan) / window.units)
         return out
 
 
@@ -151,6 +153,7 @@ class BookLevels(DistributionMetric):
     """How many levels are known."""
 
     name = "book_levels"
+    axis = "levels"
     formula = "sup |F - G|; F, G distributions in time of min(levels of bids, levels of asks)"
     category = "depth"
     purpose = "K-S distance of the number of levels that the thinner side has, 50 at most, weighted by time"

@@ -139,6 +139,7 @@ class OfiDistribution(DistributionMetric):
     name = "ofi_1s"
     category = "flow"
     purpose = "K-S distance of the order-flow imbalance at the best prices, summed over each second"
+    axis = "quantity"
     formula = (
         "x = sum over a second of e, e = 1{b >= b'} q_b - 1{b <= b'} q_b' - 1{a <= a'} q_a + 1{a >= a'} q_a'"
     )
@@ -147,10 +148,10 @@ class OfiDistribution(DistributionMetric):
     scale_ns = SECOND_NS
 
     def sample(self, window: Window, data: Comparison) -> Sample:
-        """Sums of each second, scaled units."""
+        """Sums of each second, in whole units of quantity."""
         quotes = window.quotes
         sums = summed(quotes.time_ns, quote_flow(quotes), window.start_ns, window.end_ns, SECOND_NS)
-        return Sample(sums.astype(np.float64) if len(quotes.time_ns) else np.zeros(0))
+        return Sample(sums / window.units if len(quotes.time_ns) else np.zeros(0))
 
 
 class MultiLevelOfi(DistributionMetric):
@@ -159,17 +160,18 @@ class MultiLevelOfi(DistributionMetric):
     name = "ofi_levels"
     category = "flow"
     purpose = "K-S distance of the order-flow imbalance summed over ten levels, between sampled books"
+    axis = "quantity"
     formula = "x = e (see ofi_1s) of each level, summed over ten levels, between sampled books"
     reference = "Xu, Gould and Howison (2018), Multi-level order-flow imbalance in a limit order book"
     requirements = frozenset({Need.LADDERS})
     levels: ClassVar[int] = 10
 
     def sample(self, window: Window, data: Comparison) -> Sample:
-        """Sums over levels, scaled units, of all samples but the first."""
+        """Sums over levels, in whole units of quantity, of all samples but the first."""
         levels = np.ascontiguousarray(window.ladders.levels[:, :, : self.levels])
         out = np.zeros((len(levels), levels.shape[2]), dtype=np.int64)
         ladder_flow(levels, out)
-        return Sample(out.sum(axis=1)[1:].astype(np.float64))
+        return Sample(out.sum(axis=1)[1:] / window.units)
 
 
 class OfiSlope(NumberMetric):
@@ -188,8 +190,7 @@ class OfiSlope(NumberMetric):
     def number(self, window: Window, data: Comparison) -> float:
         """Slope of one window in ticks per whole unit of quantity."""
         flow, moves = flow_and_moves(window, SECOND_NS)
-        units = 10.0**window.instrument.quantity_decimals
-        return slope(flow / units, moves)[0] if len(flow) >= STEPS_MIN else float("nan")
+        return slope(flow / window.units, moves)[0] if len(flow) >= STEPS_MIN else float("nan")
 
 
 class OfiR2(NumberMetric):
@@ -231,7 +232,7 @@ class OfiStream(StreamingMetric):
     def update(self, batch: Window) -> None:
         """Take in the flow of each quote but the first of a stretch, which has nothing to be held against."""
         follows = np.diff(batch.quotes.run) == 0
-        self.moments.update(np.abs(quote_flow(batch.quotes)[1:][follows]).astype(np.float64))
+        self.moments.update(np.abs(quote_flow(batch.quotes)[1:][follows]) / batch.units)
 
     def merge(self, other: Self) -> None:
         """Add what another instance has."""
@@ -246,7 +247,7 @@ class OfiStream(StreamingMetric):
         self.moments = Moments(state["moments"])
 
     def compare(self, recon: Self) -> MetricResult:
-        """Difference of the two means, in scaled units, over the greater of them."""
+        """Difference of the two means, in whole units of quantity, over the greater of them."""
         means = self.moments.mean, recon.moments.mean
         value = abs(means[0] - means[1]) / max(means) if max(means) > 0 else means[0] - means[1]
         return self.says(value, golden=means[0], recon=means[1])

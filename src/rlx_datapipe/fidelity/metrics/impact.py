@@ -49,8 +49,7 @@ def volume_and_moves(window: Window, data: Comparison) -> tuple[FloatArray, Floa
     moves = np.diff(window.mids(STEP_NS))
     count = min(len(signed), len(moves))
     known = ~np.isnan(moves[:count])
-    units = 10.0**window.instrument.quantity_decimals
-    return signed[:count][known] / units, moves[:count][known]
+    return signed[:count][known] / window.units, moves[:count][known]
 
 
 class KyleLambda(FitMetric):

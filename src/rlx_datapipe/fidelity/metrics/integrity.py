@@ -79,6 +79,7 @@ class StampLag(DistributionMetric):
     """How far the receiver's stamps lie behind the exchange's."""
 
     name = "stamp_lag"
+    axis = "ms"
     formula = "sup |F - G| of received - origin"
     category = "integrity"
     severity = Severity.NOTE

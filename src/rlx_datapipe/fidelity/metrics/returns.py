@@ -49,6 +49,7 @@ class ReturnDistribution(DistributionMetric):
     severity = Severity.GATE
     category = "returns"
     purpose = "K-S distance of the logarithmic returns of the mid over each second"
+    axis = "logarithmic return"
     formula = "x = log mid(t + 1 s) - log mid(t)"
     reference = "Cont (2001), Empirical properties of asset returns"
     requirements = frozenset({Need.QUOTES})

@@ -51,6 +51,7 @@ class SpreadL1(DistributionMetric):
     category = "spread"
     unit = ""
     purpose = "K-S distance of the best spread in ticks, weighted by the time for which it stood"
+    axis = "ticks"
     formula = "x = (best ask - best bid) / tick, weighted by the time for which it stood"
     reference = REFERENCE
     requirements = frozenset({Need.QUOTES})
@@ -64,6 +65,7 @@ class _LadderSpread(DistributionMetric):
     """Spread at a level behind the best, from sampled tops of the book."""
 
     level: ClassVar[int]
+    axis = "ticks"
     category = "spread"
     reference = REFERENCE
     requirements = frozenset({Need.LADDERS})

@@ -42,14 +42,15 @@ class TradeSize(DistributionMetric):
     severity = Severity.GATE
     category = "trades"
     purpose = "K-S distance of the logarithm of trade quantities"
+    axis = "log10 of the quantity"
     formula = "x = log10 of the quantity of a trade"
     reference = "Schnaubelt, Rende and Krauss (2019), Testing stylized facts of Bitcoin limit order books"
     requirements = frozenset({Need.TRADES})
 
     def sample(self, window: Window, data: Comparison) -> Sample:
-        """Decimal logarithms of quantities in scaled units."""
+        """Decimal logarithms of quantities in whole units."""
         quantity = data.trades(window).quantity
-        return Sample(np.log10(quantity[quantity > 0]))
+        return Sample(np.log10(quantity[quantity > 0] / window.units))
 
 
 class TradeSizeAtoms(MetricPlugin):
