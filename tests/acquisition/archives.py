@@ -54,6 +54,6 @@ def stage(root: Path, files: Iterable[Path]) -> list[ArchiveKey]:
             os.fsync(handle)
             os.close(handle)
             digest = hashlib.sha256(held).hexdigest()
-            manager.arrived(key, Transfer(str(path), len(held), "", digest, len(held)))
+            manager.arrived({key: Transfer(str(path), len(held), "", digest, len(held))})
             keys.append(key)
     return keys

@@ -33,21 +33,26 @@ def transfer(key: ArchiveKey, etag: str) -> Transfer:
     return Transfer(url, len(held), etag, hashlib.sha256(held).hexdigest(), len(held))
 
 
-def download(manager: StagingManager, key: ArchiveKey, etag: str) -> None:
-    with manager.partial(key).open("wb") as file:
-        file.write(content(key, etag))
-        file.flush()
-        os.fsync(file.fileno())
-    manager.arrived(key, transfer(key, etag))
+def download(manager: StagingManager, etag: str, *keys: ArchiveKey) -> None:
+    for key in keys:
+        with manager.partial(key).open("wb") as file:
+            file.write(content(key, etag))
+            file.flush()
+            os.fsync(file.fileno())
+    manager.arrived({key: transfer(key, etag) for key in keys})
 
 
 def bring_home(root: Path, acknowledge: Callable[[], None] = lambda: None) -> None:
     """Bring every file to its last zone, from wherever it stands."""
     with StagingManager(root).open() as manager:
+        if together := [key for key in KEYS if manager.standing(key) is None and not was_removed(root, key)]:
+            download(manager, "first", *together)
+            for _ in together:
+                acknowledge()
         for key in KEYS:
             while (standing := manager.standing(key)) is None or standing.zone is not Zone.READY:
                 if standing is None:
-                    download(manager, key, "second" if was_removed(root, key) else "first")
+                    download(manager, "second", key)
                 elif standing.zone is Zone.RAW:
                     manager.move(key, Zone.VALIDATING)
                 elif standing.zone is Zone.QUARANTINE:

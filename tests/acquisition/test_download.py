@@ -8,12 +8,14 @@ import os
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.acquisition.bucket import KEYS, QUICK, Bucket, arrived, blobs, prepared
 from tests.acquisition.fault_proxy import Fault, FaultProxy, proxied
 
 from rlx_datapipe.acquisition.acquire import fetch
 from rlx_datapipe.acquisition.download import Progress
+from rlx_datapipe.acquisition.ledger import Ledger
 from rlx_datapipe.acquisition.refusals import OutageError, RefusedError
 from rlx_datapipe.acquisition.staged import Zone, read_standings
 from rlx_datapipe.core.errors import DiskFullError, OptionError
@@ -62,6 +64,30 @@ def test_a_local_folder_is_an_archive_like_any_other(wanted: dict[str, bytes], t
     for number, url in enumerate((str(tmp_path / "archive"), f"file://{tmp_path}/archive")):
         fetch(prepared(url, tmp_path / f"staging-{number}", QUICK))
         assert arrived(tmp_path / f"staging-{number}") == wanted
+
+
+def test_requests_are_long_while_much_is_left_and_short_at_the_end(bucket: Bucket, tmp_path: Path) -> None:
+    made = blobs([2_000_000] * 6, tmp_path / "archive")
+    bucket.fill(tmp_path / "archive")
+    with proxied(FaultProxy(bucket.address)) as proxy:
+        settings = bucket.settings(endpoint=proxy.url, parts=3, part_mb=1)
+        fetch(prepared(bucket.url, tmp_path / "staging", settings))
+    assert arrived(tmp_path / "staging") == made
+    asked = [[one.end - one.start for one in proxy.answers if one.path.endswith(path)] for path in made]
+    # Of 12 MB a third is more than a file; of the last 2 MB it is less than a request may be.
+    assert asked == [[2_000_000]] * 4 + [[1_000_000] * 2] * 2
+
+
+def test_what_is_read_is_entered_in_the_ledger_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs([20_000_000], tmp_path / "archive")
+    entered: list[int] = []
+    monkeypatch.setattr(Ledger, "add", lambda _, read_bytes, **__: entered.append(read_bytes))
+    settings = msgspec.structs.replace(QUICK, parts=1, check_md5="never", chunk_kb=256)
+    fetch(prepared(str(tmp_path / "archive"), tmp_path / "staging", settings))
+    assert sum(entered) == 20_000_000
+    assert max(entered) < 8_300_000
 
 
 @pytest.mark.parametrize("fault", ["busy", "reset", "truncated", "short", "delayed"])
@@ -143,7 +169,7 @@ def test_an_object_that_changes_on_the_way_is_begun_anew(
             bucket.put(PATH, other)
 
     with proxied(FaultProxy(bucket.address, on_sent=change)) as proxy:
-        settings = bucket.settings(endpoint=proxy.url, parts=1)
+        settings = bucket.settings(endpoint=proxy.url, parts=1, part_mb_max=1)
         outcome = fetch(prepared(bucket.url, tmp_path / "staging", settings))
     assert arrived(tmp_path / "staging") == wanted | {PATH: other}
     assert [
@@ -175,8 +201,10 @@ def stop_at(bucket: Bucket, staging: Path, count: int) -> None:
             proxy.chances = {"skewed": 1.0}
 
     proxy.on_sent = refuse
-    with proxied(proxy), pytest.raises(RefusedError, match="the clock of this machine differs too much"):
-        fetch(prepared(bucket.url, staging, bucket.settings(endpoint=proxy.url, parts=1)))
+    with proxied(proxy):
+        settings = bucket.settings(endpoint=proxy.url, parts=1, part_mb_max=1)
+        with pytest.raises(RefusedError, match="the clock of this machine differs too much"):
+            fetch(prepared(bucket.url, staging, settings))
 
 
 def test_a_store_that_stays_away_ends_the_run_which_can_be_gone_on_with(

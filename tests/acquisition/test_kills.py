@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from tests.acquisition.bucket import KEYS, Bucket, arrived, blobs
 from tests.acquisition.fault_proxy import FaultProxy, proxied
+from tests.depth import DEEP
 
 from rlx_datapipe.acquisition.partial import journal_of
 
 KILLS = int(os.environ.get("RLX_TEST_KILLS", "20"))
 SIZES = (7_000_003, 1, 2_500_000)
-PARTS, PART = 3, 1_000_000
+PARTS = 3
+LONGEST = {1: 1_250_000, 64: 3_500_002}
+"""Of requests, by the bound in MB that they are held to: half of the last file, or of the first."""
 PARENT = """
 import os, signal, sys
 from pathlib import Path
@@ -28,8 +31,8 @@ from rlx_datapipe.acquisition.acquire import fetch
 from rlx_datapipe.core.crash import arm
 from tests.acquisition.bucket import QUICK, prepared
 
-def download(url, endpoint, staging):
-    settings = msgspec.structs.replace(QUICK, endpoint=endpoint, parts=3)
+def download(longest_mb, url, endpoint, staging):
+    settings = msgspec.structs.replace(QUICK, endpoint=endpoint, parts=3, part_mb_max=int(longest_mb))
     outcome = fetch(prepared(url, Path(staging), settings))
     assert not outcome.failed, outcome.failed
 
@@ -55,11 +58,11 @@ class Downloads:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | KEYS
         )
 
-    def begin(self, url: str, endpoint: str, staging: Path, at: str = ":") -> int:
+    def begin(self, url: str, endpoint: str, staging: Path, at: str = ":", longest_mb: int = 64) -> int:
         """Start one, to be killed at a point if one is named; its process id."""
         point, _, passing = at.partition(":")
         assert self._parent.stdin
-        self._parent.stdin.write(f"{point}|{passing}|{url}|{endpoint}|{staging}\n")
+        self._parent.stdin.write(f"{point}|{passing}|{longest_mb}|{url}|{endpoint}|{staging}\n")
         self._parent.stdin.flush()
         return self._told()
 
@@ -101,8 +104,9 @@ def held(staging: Path, paths: list[str]) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
+@pytest.mark.parametrize("longest_mb", LONGEST if DEEP else [1])
 def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
-    bucket: Bucket, downloads: Downloads, tmp_path: Path
+    longest_mb: int, bucket: Bucket, downloads: Downloads, tmp_path: Path
 ) -> None:
     wanted = blobs(SIZES, tmp_path / "archive")
     bucket.fill(tmp_path / "archive")
@@ -112,7 +116,7 @@ def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
         for number in range(KILLS + 5):
             before, seen = held(staging, list(wanted)), len(proxy.answers)
             due = proxy.sent_bytes + total // (KILLS + 3) if number < KILLS else 10**12
-            child = downloads.begin(bucket.url, proxy.url, staging)
+            child = downloads.begin(bucket.url, proxy.url, staging, longest_mb=longest_mb)
 
             def strike(sent: int, due: int = due, child: int = child) -> None:
                 if sent >= due:
@@ -137,7 +141,8 @@ def test_killed_at_twenty_points_it_asks_for_no_byte_again_that_was_entered(
     assert arrived(staging) == wanted
     # What lay in sockets when a process died comes once more: never more than the parts in flight.
     twice = sum(one.sent for one in proxy.answers) - total
-    assert 0 <= twice <= killed * PARTS * PART
+    assert max(one.end - one.start for one in proxy.answers) <= LONGEST[longest_mb]
+    assert 0 <= twice <= killed * PARTS * LONGEST[longest_mb]
 
 
 @pytest.mark.parametrize("at", ["piece written:3", "piece entered:5", "file fetched:2", "change recorded:1"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import tempfile
 from pathlib import Path
 
@@ -31,9 +32,14 @@ def write(partial: PartialFile, at: int, length: int) -> set[int]:
     return set(range(at, at + len(piece)))
 
 
-@given(written=stretches, torn=st.integers(0, 40), spoilt=st.lists(st.integers(0, SIZE - 1), max_size=3))
+@given(
+    written=stretches,
+    torn=st.integers(0, 40),
+    spoilt=st.lists(st.integers(0, SIZE - 1), max_size=3),
+    dice=st.randoms(use_true_random=False),
+)
 def test_after_any_death_only_true_bytes_count_as_there(
-    written: list[tuple[int, int]], torn: int, spoilt: list[int]
+    written: list[tuple[int, int]], torn: int, spoilt: list[int], dice: random.Random
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "x")
@@ -53,14 +59,31 @@ def test_after_any_death_only_true_bytes_count_as_there(
         true = [piece for piece in pieces[:whole] if not piece & set(spoilt)]
         again = PartialFile(path, ORIGIN)
         assert missing_bytes(again) == set(range(SIZE)) - set().union(*true)
-        for start, end in again.missing():
+        missing = again.missing()
+        dice.shuffle(missing)
+        for start, end in missing:
             again.write(start, CONTENT[start:end])
-        assert again.finish().sha256 == hashlib.sha256(CONTENT).hexdigest()
+            # Of some nobody tells: the end sees to them.
+            if dice.random() < 0.8:
+                again.is_whole(start, end)
+        digests = again.finish()
+        assert digests.sha256 == hashlib.sha256(CONTENT).hexdigest()
+        assert digests.md5 == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
         again.close()
         last = PartialFile(path, ORIGIN)
         assert last.missing() == []
         last.discard()
         assert list(Path(folder).iterdir()) == []
+
+
+def test_digests_go_on_while_bytes_come(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path / "x", ORIGIN)
+    for start, end, hashed in ((200, 300, 0), (0, 200, 300), (400, SIZE, 300), (300, 400, SIZE)):
+        partial.write(start, CONTENT[start:end])
+        partial.is_whole(start, end)
+        assert partial._hashed == hashed
+    assert partial.finish().sha256 == hashlib.sha256(CONTENT).hexdigest()
+    partial.discard()
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_file_goes_through_the_zones_and_its_bytes_stay(tmp_path: Path) -> Non
     root, key = tmp_path / "staging", KEYS[0]
     with StagingManager(root).open() as manager:
         assert manager.standing(key) is None
-        download(manager, key, "one")
+        download(manager, "one", key)
         for zone in (Zone.RAW, Zone.VALIDATING, Zone.QUARANTINE, Zone.VALIDATING, Zone.READY):
             standing = manager.standing(key)
             assert standing is not None
@@ -61,16 +61,16 @@ def test_standings_are_rebuilt_from_the_manifest_alone(tmp_path: Path) -> None:
 
 def test_what_was_found_is_kept_with_the_file(tmp_path: Path) -> None:
     with StagingManager(tmp_path).open() as manager:
-        download(manager, KEYS[0], "one")
+        download(manager, "one", KEYS[0])
         manager.move(KEYS[0], Zone.QUARANTINE, [BAD])
     assert read_standings(tmp_path)[KEYS[0]].findings == (BAD,)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with StagingManager(tmp_path).open() as manager:
-        download(manager, KEYS[0], "one")
+        download(manager, "one", KEYS[0])
         with pytest.raises(OutputError, match="is here already"):
-            download(manager, KEYS[0], "two")
+            download(manager, "two", KEYS[0])
         assert manager.place(Zone.RAW, KEYS[0]).read_bytes() == content(KEYS[0], "one")
         ready = manager.place(Zone.READY, KEYS[0])
         ready.parent.mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_a_file_that_was_taken_away_is_gone_and_may_come_again(tmp_path: Path) -
         [notice] = manager.notices
         assert "is gone" in notice
         assert manager.standing(KEYS[0]) is None
-        download(manager, KEYS[0], "third")
+        download(manager, "third", KEYS[0])
     assert wrong(tmp_path) == ""
 
 
@@ -127,7 +127,7 @@ def test_a_linked_folder_is_no_zone(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with StagingManager(tmp_path / "staging").open() as manager:
-        download(manager, KEYS[0], "one")
+        download(manager, "one", KEYS[0])
         (tmp_path / "staging" / "ready" / "trades").symlink_to(elsewhere)
         with pytest.raises(OutputError, match="reached by a link"):
             manager.move(KEYS[0], Zone.READY)
@@ -159,7 +159,7 @@ def test_a_missing_line_of_the_manifest_is_damage(tmp_path: Path) -> None:
 
 def test_a_manifest_cut_anywhere_in_its_last_line_loses_that_line_alone(tmp_path: Path) -> None:
     with StagingManager(tmp_path).open() as manager:
-        download(manager, KEYS[0], "one")
+        download(manager, "one", KEYS[0])
     whole = (tmp_path / MANIFEST).read_bytes()
     with StagingManager(tmp_path).open() as manager:
         manager.move(KEYS[0], Zone.VALIDATING)

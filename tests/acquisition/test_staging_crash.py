@@ -106,11 +106,11 @@ def test_killed_at_every_point_each_file_is_in_one_zone(tmp_path: Path) -> None:
 def _moved_before_it_is_recorded() -> None:
     commit = StagingManager._commit
 
-    def early(manager: StagingManager, change: Any) -> None:
-        if change.kind == "moved":
-            manager._make(change)
+    def early(manager: StagingManager, *changes: Any) -> None:
+        if changes[0].kind == "moved":
+            manager._make(*changes)
             manager._require_free = lambda _: None  # type: ignore[method-assign, assignment]
-        commit(manager, change)
+        commit(manager, *changes)
 
     StagingManager._commit = early  # type: ignore[method-assign, assignment]
 
@@ -119,11 +119,18 @@ def _last_change_left_as_it_is() -> None:
     StagingManager._make_whole = lambda manager, changes: None  # type: ignore[method-assign, assignment]
 
 
+def _of_what_arrived_together_only_the_last_made_whole() -> None:
+    StagingManager._make_whole = (  # type: ignore[method-assign]
+        lambda manager, changes: manager._make(*changes[-1:])  # type: ignore[assignment]
+    )
+
+
 @pytest.mark.parametrize(
     ("mutate", "plan"),
     [
         (_moved_before_it_is_recorded, [("name taken", 2)]),
         (_last_change_left_as_it_is, [("change recorded", 3)]),
+        (_of_what_arrived_together_only_the_last_made_whole, [("change recorded", 1)]),
     ],
 )
 def test_planted_faults_are_found_by_kills(
@@ -228,15 +235,17 @@ def _no_sync_of_folders() -> None:
 
 
 def _renamed_at_once() -> None:
-    def rename(source: Path, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_file():
-            source.rename(target)
-        staging.sync(source.parent)
+    def rename(named: dict[Path, Path]) -> None:
+        for target, source in named.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_file():
+                source.rename(target)
+            staging.sync(source.parent)
         staging.crash_point("name given")
-        staging.sync(target.parent)
+        for target in named:
+            staging.sync(target.parent)
 
-    staging._give_name = rename
+    staging._give_names = rename
 
 
 def _manifest_not_synced() -> None:

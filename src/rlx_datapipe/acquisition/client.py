@@ -175,7 +175,8 @@ def _longest_s(settings: AcquisitionSettings) -> float:
     slowest_mb_s = 0.01
     if settings.limit_mb_s:
         slowest_mb_s = min(slowest_mb_s, settings.limit_mb_s / settings.parts / 4)
-    return settings.connect_s + settings.read_s + settings.part_mb / slowest_mb_s
+    longest_mb = 1.5 * max(settings.part_mb, settings.part_mb_max)
+    return settings.connect_s + settings.read_s + longest_mb / slowest_mb_s
 
 
 def _wrong_length(url: str) -> PassingError:

@@ -18,9 +18,9 @@ from rlx_datapipe.acquisition.partial import forget
 from rlx_datapipe.acquisition.plan import TO_FETCH, Plan
 from rlx_datapipe.acquisition.refusals import ArchiveError, ChangedError, OutageError, RefusedError
 from rlx_datapipe.acquisition.settings import AcquisitionSettings, checks_md5
-from rlx_datapipe.acquisition.staged import ArchiveKey
-from rlx_datapipe.acquisition.staging import StagingManager
-from rlx_datapipe.acquisition.transfer import FileTransfer, Stretch
+from rlx_datapipe.acquisition.staged import ArchiveKey, Transfer
+from rlx_datapipe.acquisition.staging import TOGETHER_MAX, StagingManager
+from rlx_datapipe.acquisition.transfer import FileTransfer, Stretch, publish
 from rlx_datapipe.core.errors import DatapipeError
 
 _TICK_S = 0.1
@@ -98,8 +98,10 @@ class Downloader:
         self._is_over = False
         self._todo = [one.file for one in plan.files if one.state in TO_FETCH]
         self._waiting = deque(self._todo)
+        self._unbegun_bytes = sum(file.size_bytes for file in self._todo)
         self._stretches: deque[Stretch] = deque()
         self._open: set[FileTransfer] = set()
+        self._finished: deque[tuple[FileTransfer, Transfer]] = deque()
         self._busy = 0
         self._restarts: dict[ArchiveKey, int] = {}
         self._doubted: dict[ArchiveKey, str] = {}
@@ -205,9 +207,12 @@ class Downloader:
 
     def _begin(self, file: LakeFile) -> None:
         """Open a file, and hand out what is missing of it."""
-        with self._zones:
-            path = self._staging.partial(file.key)
-        transfer = FileTransfer(self._archive, file, path, self._settings.part_mb * 10**6)
+        with self._lock:
+            part_bytes = self._part_bytes()
+            self._unbegun_bytes -= file.size_bytes
+        # Of the staging folder this touches no more than a folder of its own, so it waits for nobody.
+        path = self._staging.partial(file.key)
+        transfer = FileTransfer(self._archive, file, path, part_bytes, checks_md5=self._trusts_tags)
         with self._lock:
             self._open.add(transfer)
             self._resumed_bytes += transfer.held_bytes
@@ -215,11 +220,22 @@ class Downloader:
         if not transfer.stretches:
             self._finish(transfer)
 
+    def _part_bytes(self) -> int:
+        """How long a request should be now: each thread's share of what is not begun, within bounds.
+
+        Guided self-scheduling (Polychronopoulos and Kuck, 1987): few requests, and no long one at the end.
+        """
+        settings = self._settings
+        share = self._unbegun_bytes // settings.parts
+        return max(settings.part_mb * 10**6, min(settings.part_mb_max * 10**6, share))
+
     def _fetch(self, stretch: Stretch) -> None:
         """Fetch a stretch; whoever is the last of a file sees to what becomes of it."""
-        transfer = stretch.transfer
+        transfer, start = stretch.transfer, stretch.at
         try:
             self._fetcher.fetch(stretch)
+            if stretch.at == stretch.end:
+                transfer.has_come(start, stretch.end)
         except ChangedError:
             transfer.fate = "changed"
         except (RefusedError, OutageError):
@@ -246,9 +262,9 @@ class Downloader:
         come twice it was that, and tags are not asked any more in this run; if others come, the way damages
         them.
         """
-        record, fits = transfer.finish(checks_md5=self._trusts_tags)
+        record, fits = transfer.finish()
         key = transfer.file.key
-        if fits is False:
+        if self._trusts_tags and not fits:
             before = self._doubted.get(key)
             if before is None:
                 self._doubted[key] = record.sha256
@@ -262,14 +278,23 @@ class Downloader:
             self._trusts_tags = record.size_bytes < _TELLING_BYTES
             with self._lock:
                 self._told.append(f"{key.path}: its ETag is no MD5, for what came twice was the same")
-        with self._zones:
-            # Whoever comes behind the farewell finds the staging folder closed: the next run publishes it.
-            if self._is_over:
-                return
-            transfer.publish(self._staging, record)
-        with self._lock:
-            self._open.discard(transfer)
-            self._arrived[key] = record.size_bytes
+        self._finished.append((transfer, record))
+        self._publish()
+
+    def _publish(self) -> None:
+        """Publish what is finished; whoever finds another thread at it leaves it to that one."""
+        while self._finished and self._zones.acquire(blocking=False):
+            try:
+                # Behind the farewell the staging folder is closed: the next run publishes it.
+                if self._is_over:
+                    return
+                ready = dict(self._finished.popleft() for _ in range(min(len(self._finished), TOGETHER_MAX)))
+                publish(self._staging, ready)
+            finally:
+                self._zones.release()
+            with self._lock:
+                self._open.difference_update(ready)
+                self._arrived |= {transfer.file.key: one.size_bytes for transfer, one in ready.items()}
 
     def _begin_anew(self, transfer: FileTransfer, why: str) -> None:
         """Begin a file anew, as it is now; what came of it is thrown away."""
@@ -291,6 +316,7 @@ class Downloader:
         with self._lock:
             self._told.append(f"{key.path}: {why}, and it was begun anew")
             self._waiting.appendleft(file)
+            self._unbegun_bytes += file.size_bytes
 
     def _give_up(self, key: ArchiveKey, error: ArchiveError) -> None:
         with self._lock:

@@ -16,6 +16,8 @@ from rlx_datapipe.core.breaker import Breaker, delays
 
 _TICK_S = 0.1
 _SILENT_S = 2.0
+_ENTERED_BYTES = 8 * 10**6
+"""What the ledger may miss of each request when a process is killed."""
 
 
 class Fetcher:
@@ -92,7 +94,11 @@ class Fetcher:
                 with self._lock:
                     self.fetched_bytes += len(piece)
                     self._last_byte_s = time.monotonic()
-                self.stop.wait(self._pace.after(len(piece)))
+                if stretch.at - begun >= _ENTERED_BYTES:
+                    self._ledger.add(stretch.at - begun)
+                    begun = stretch.at
+                if (wait_s := self._pace.after(len(piece))) > 0:
+                    self.stop.wait(wait_s)
                 if self._is_over(stretch):
                     return
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -12,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from rlx_datapipe.core.crash import crash_point
-from rlx_datapipe.core.errors import UnwritableError
-from rlx_datapipe.store.files import sync, unwritable
+from rlx_datapipe.store.files import unwritable
 
 _BLOCK = 1 << 20
 _PIECE_MAX = 1 << 28
@@ -39,7 +39,7 @@ class Digests(msgspec.Struct, frozen=True):
     """Digests of a whole file, in hex; ``md5`` is empty where nobody asked for it."""
 
     sha256: str
-    md5: str
+    md5: str = ""
 
 
 class PartialFile:
@@ -48,7 +48,8 @@ class PartialFile:
     Bytes are written first and then entered in the journal with their checksum. On opening, each entry is
     compared with what lies in the file: after a kill all of it is there; after a power cut an entry whose
     bytes were not on the disk yet is void, and they are asked for again. So nothing has to be synced on the
-    way. Safe for several threads that write different bytes.
+    way. Digests go on while bytes come: at the end little is left to hash. Safe for several threads that
+    write different bytes.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ class PartialFile:
         Of the file; the journal lies beside it.
     origin
         What it is a copy of. What was fetched of another object is thrown away.
+    with_md5
+        Whether its MD5 is wanted beside its SHA-256.
 
     Raises
     ------
@@ -63,7 +66,7 @@ class PartialFile:
         When the system refuses.
     """
 
-    def __init__(self, path: Path, origin: Origin) -> None:
+    def __init__(self, path: Path, origin: Origin, *, with_md5: bool = True) -> None:
         self.path, self.origin = path, origin
         self._journal_path = journal_of(path)
         self._lock = threading.Lock()
@@ -87,6 +90,10 @@ class PartialFile:
             raise unwritable(path, error) from error
         self.held = _merged(held)
         """Stretches that were there when it was opened, start and end (excluded), in order."""
+        self._hashing = threading.Lock()
+        self._digests = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if with_md5 else [])]
+        self._hashed = 0
+        self._whole = dict(self.held)
 
     def missing(self) -> list[tuple[int, int]]:
         """Stretches that were not there when it was opened."""
@@ -116,21 +123,35 @@ class PartialFile:
             raise unwritable(self.path, error) from error
         crash_point("piece entered")
 
-    def finish(self, *, with_md5: bool = True) -> Digests:
+    def is_whole(self, start: int, end: int) -> None:
+        """Tell that a missing stretch is written: digests go on as far as all before it is there too.
+
+        Whoever comes while another thread hashes leaves it to that one, or to the end.
+
+        Raises
+        ------
+        UnwritableError
+            When the system refuses.
+        """
+        with self._lock:
+            self._whole[start] = end
+        if self._hashing.acquire(blocking=False):
+            try:
+                while (end := self._whole.pop(self._hashed, 0)) > 0:
+                    self._hash(end)
+            finally:
+                self._hashing.release()
+
+    def finish(self) -> Digests:
         """Put the whole file on the disk; its digests. The journal goes when the file has its name."""
-        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        room = memoryview(bytearray(_BLOCK))
+        with self._hashing:
+            self._hash(self.origin.size_bytes)
         try:
-            for at in range(0, self.origin.size_bytes, _BLOCK):
-                block = room[: os.preadv(self._handle, [room], at)]
-                sha256.update(block)
-                if with_md5:
-                    md5.update(block)
             os.fsync(self._handle)
         except OSError as error:
             raise unwritable(self.path, error) from error
         crash_point("file fetched")
-        return Digests(sha256.hexdigest(), md5.hexdigest() if with_md5 else "")
+        return Digests(*(one.hexdigest() for one in self._digests))
 
     def close(self) -> None:
         """Let go of it; what came can be gone on with."""
@@ -145,6 +166,20 @@ class PartialFile:
         """Throw away what came."""
         self.close()
         forget(self.path)
+
+    def _hash(self, end: int) -> None:
+        """Let the digests go on to a byte."""
+        room = memoryview(bytearray(min(_BLOCK, max(0, end - self._hashed))))
+        try:
+            while self._hashed < end:
+                block = room[: os.preadv(self._handle, [room[: end - self._hashed]], self._hashed)]
+                if not block:
+                    raise OSError(errno.EIO, "the file is shorter than it was made")
+                for one in self._digests:
+                    one.update(block)
+                self._hashed += len(block)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def _is_there(self, piece: _Piece) -> bool:
         """Whether the bytes of an entry are those that were written."""
@@ -168,13 +203,6 @@ def forget(path: Path) -> None:
             one.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(one, error) from error
-
-
-def forget_journal(path: Path) -> None:
-    """Remove the journal of a file that has its name now."""
-    journal_of(path).unlink(missing_ok=True)
-    with suppress(UnwritableError, OSError):
-        sync(path.parent)
 
 
 def held_bytes(path: Path, origin: Origin) -> int:

@@ -36,8 +36,10 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         Of the AWS credentials file; empty for the environment's keys, then the profile ``default``.
     anonymous
         Whether to send no key at all.
-    part_mb, parts
-        Bytes of a ranged request, in MB, and how many run at a time.
+    part_mb, part_mb_max, parts
+        Shortest and longest ranged request, in MB, and how many run at a time. While much is left requests
+        are long, and few; towards the end of a run they get short, so that the last ones end together. What
+        is left of a file is cut into equal ones, which may be longer than the longest by a half.
     chunk_kb
         Bytes that are written, and entered in the journal, at a time: about what a kill costs for each part
         in flight.
@@ -78,6 +80,7 @@ class AcquisitionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     profile: str = ""
     anonymous: bool = False
     part_mb: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
+    part_mb_max: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
     parts: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     chunk_kb: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 256
     check_md5: Literal["auto", "always", "never"] = "auto"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Self
 
@@ -30,14 +31,17 @@ from rlx_datapipe.core.finding import Finding
 from rlx_datapipe.store.files import locked, make_folder, publish_bytes, sync, unwritable
 from rlx_datapipe.store.linked_lines import LinkedLines
 
+TOGETHER_MAX = 16
+"""Most files that arrive together: so far back an opening looks for changes that are half made."""
+
 
 class StagingManager:
     """The files of an archive in one folder, in zones ``raw``, ``validating``, ``ready``, ``quarantine``.
 
     A change is recorded in the manifest first and then made: the file gets its new name by a link that
-    refuses to replace anything, then it loses the old one. Only the last change can be half made when a
-    process dies, and `open` makes it whole. Nothing downstream reads from any zone but ``ready``. For one
-    thread at a time.
+    refuses to replace anything, then it loses the old one. Files may arrive together, which costs little more
+    than one. Only the last change, or what arrived together, can be half made when a process dies, and `open`
+    makes it whole. Nothing downstream reads from any zone but ``ready``. For one thread at a time.
 
     Parameters
     ----------
@@ -89,18 +93,22 @@ class StagingManager:
         make_folder(whole.parent)
         return whole.with_name(f".{whole.name}.partial")
 
-    def arrived(self, key: ArchiveKey, transfer: Transfer) -> None:
-        """Publish the finished download of `partial`, which is synced, in ``raw``.
+    def arrived(self, transfers: Mapping[ArchiveKey, Transfer]) -> None:
+        """Publish finished downloads of `partial`, which are synced, in ``raw``; `TOGETHER_MAX` at most.
 
         Raises
         ------
         OutputError
-            When the file is here already, or the system refuses to write.
+            When a file is here already, or the system refuses to write.
         """
-        if key in self._standings:
-            found = self._standings[key].zone
-            raise OutputError("is here already", file=key.path, found=found, remedy="Remove it first")
-        self._commit(Change(kind="arrived", key=key, zone=Zone.RAW, transfer=transfer))
+        assert len(transfers) <= TOGETHER_MAX  # noqa: S101 (`open` looks no further back)
+        for key in transfers:
+            if key in self._standings:
+                found = self._standings[key].zone
+                raise OutputError("is here already", file=key.path, found=found, remedy="Remove it first")
+        self._commit(
+            *(Change(kind="arrived", key=key, zone=Zone.RAW, transfer=one) for key, one in transfers.items())
+        )
 
     def move(self, key: ArchiveKey, zone: Zone, findings: Sequence[Finding] = ()) -> None:
         """Move a file into another zone, and record what was found of it; errors as `arrived`."""
@@ -140,17 +148,16 @@ class StagingManager:
             raise OutputError("is not in this staging folder", file=key.path, remedy="Download it first")
         return standing
 
-    def _commit(self, change: Change) -> None:
+    def _commit(self, *changes: Change) -> None:
         assert self._lines is not None  # noqa: S101 (open)
-        try:
+        for change in changes:
             self._require_free(change)
-            # The name of what is about to be moved must be on the disk before anything is said of it.
-            sync(self._from(change).parent)
-        except OSError as error:
-            raise unwritable(self._from(change), error) from error
-        self._lines.append(msgspec.json.encode(change, order="sorted"))
-        self._standings = applied(self._standings, change)
-        self._make(change)
+        # The name of what is about to be moved must be on the disk before anything is said of it.
+        _sync_all({self._from(change).parent for change in changes})
+        self._lines.append(*(msgspec.json.encode(change, order="sorted") for change in changes))
+        for change in changes:
+            self._standings = applied(self._standings, change)
+        self._make(*changes)
 
     def _require_free(self, change: Change) -> None:
         """See that the file is there, and that nothing stands where it goes."""
@@ -160,7 +167,10 @@ class StagingManager:
         if change.zone is None:
             return
         target = self.place(change.zone, change.key)
-        make_folder(target.parent)
+        try:
+            make_folder(target.parent)
+        except OSError as error:
+            raise unwritable(target, error) from error
         # A link among the folders would lead out of the zone.
         if target.parent.resolve() != (self.root.resolve() / change.zone / change.key.path).parent:
             raise OutputError("is reached by a link", file=target.parent, remedy="Put a plain folder there")
@@ -171,25 +181,25 @@ class StagingManager:
     def _from(self, change: Change) -> Path:
         return self.place(change.before, change.key) if change.before else self.partial(change.key)
 
-    def _make(self, change: Change) -> None:
-        """Make a change that is recorded; what of it is made already is made sure of."""
-        if change.kind == "gone":
+    def _make(self, *changes: Change) -> None:
+        """Make changes that are recorded; what of them is made already is made sure of."""
+        moved = [(change, self._from(change)) for change in changes if change.kind != "gone"]
+        if not moved:
             return
-        source = self._from(change)
-        try:
-            if change.zone is not None:
-                _give_name(source, self.place(change.zone, change.key))
-            source.unlink(missing_ok=True)
-            if source.parent.is_dir():
-                sync(source.parent)
-            crash_point("name taken")
-        except OSError as error:
-            raise unwritable(source, error) from error
+        _give_names({self.place(one.zone, one.key): source for one, source in moved if one.zone is not None})
+        for _, source in moved:
+            try:
+                source.unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(source, error) from error
+        _sync_all({source.parent for _, source in moved if source.parent.is_dir()})
+        crash_point("name taken")
 
     def _make_whole(self, changes: Sequence[Change]) -> None:
-        """Make the last change again: a process that died may not have come to its end."""
-        if changes:
-            self._make(changes[-1])
+        """Make the last changes again: a process that died may not have come to their end."""
+        latest = changes[-TOGETHER_MAX:]
+        arrived = takewhile(lambda change: change.kind == "arrived", reversed(latest))
+        self._make(*(list(arrived) or latest[-1:]))
 
     def _note_gone(self) -> None:
         """Record the files that somebody took away."""
@@ -204,16 +214,30 @@ class StagingManager:
                 self.notices.append(f"{path}: is gone; it can be downloaded again")
 
 
-def _give_name(source: Path, target: Path) -> None:
-    """Link a file to its new place, which is on the disk then."""
-    make_folder(target.parent)
-    if _is_plain(source):
-        if not os.path.lexists(target):
-            os.link(source, target)
-        elif not os.path.samestat(source.lstat(), target.lstat()):
-            raise OutputError("another file took this name meanwhile", file=target)
-    sync(target.parent)
-    crash_point("name given")
+def _give_names(named: Mapping[Path, Path]) -> None:
+    """Link files (the values) to their new places (the keys), which are on the disk then."""
+    for target, source in named.items():
+        try:
+            make_folder(target.parent)
+            if _is_plain(source):
+                if not os.path.lexists(target):
+                    os.link(source, target)
+                elif not os.path.samestat(source.lstat(), target.lstat()):
+                    raise OutputError("another file took this name meanwhile", file=target)
+        except OSError as error:
+            raise unwritable(target, error) from error
+    _sync_all({target.parent for target in named})
+    if named:
+        crash_point("name given")
+
+
+def _sync_all(folders: Iterable[Path]) -> None:
+    """Put the names in folders on the disk."""
+    for folder in sorted(folders):
+        try:
+            sync(folder)
+        except OSError as error:
+            raise unwritable(folder, error) from error
 
 
 def _is_plain(path: Path) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from rlx_datapipe.acquisition.archive import Archive
 from rlx_datapipe.acquisition.holdings import LakeFile
-from rlx_datapipe.acquisition.partial import PartialFile, forget_journal
+from rlx_datapipe.acquisition.partial import PartialFile, journal_of
 from rlx_datapipe.acquisition.plan import origin_of
 from rlx_datapipe.acquisition.staged import Transfer
 from rlx_datapipe.acquisition.staging import StagingManager
@@ -38,7 +40,9 @@ class FileTransfer:
     path
         Where it is put together.
     part_bytes
-        Longest stretch that is handed out.
+        About as long are the stretches that are handed out: what is missing is cut into equal ones.
+    checks_md5
+        Whether its tag is held against its MD5, if it can be one.
 
     Attributes
     ----------
@@ -50,14 +54,18 @@ class FileTransfer:
         Whether it is still worth going on with.
     """
 
-    def __init__(self, archive: Archive, file: LakeFile, path: Path, part_bytes: int) -> None:
+    def __init__(
+        self, archive: Archive, file: LakeFile, path: Path, part_bytes: int, *, checks_md5: bool
+    ) -> None:
         self.file, self.origin = file, origin_of(archive, file)
-        self._partial = PartialFile(path, self.origin)
+        tag = _MD5.fullmatch(file.etag) if checks_md5 else None
+        self._md5 = tag[1] if tag else ""
+        self._partial = PartialFile(path, self.origin, with_md5=tag is not None)
         self._lock = threading.Lock()
         self.stretches = [
-            Stretch(self, at, min(at + part_bytes, end))
+            Stretch(self, *ends)
             for start, end in self._partial.missing()
-            for at in range(start, end, part_bytes)
+            for ends in _cut(start, end, part_bytes)
         ]
         self._held_by = len(self.stretches)
         self.held_bytes = sum(end - start for start, end in self._partial.held)
@@ -70,16 +78,19 @@ class FileTransfer:
         with self._lock:
             self.fetched_bytes += len(piece)
 
+    def has_come(self, start: int, end: int) -> None:
+        """Tell that a stretch came to its end; errors as `PartialFile.is_whole`."""
+        self._partial.is_whole(start, end)
+
     def leave(self) -> bool:
         """Tell that a stretch is done with, however; whether it was the last one that anybody held."""
         with self._lock:
             self._held_by -= 1
             return self._held_by == 0
 
-    def finish(self, *, checks_md5: bool) -> tuple[Transfer, bool | None]:
-        """Put the whole file on the disk; its record, and whether the tag, if it can be one, is its MD5."""
-        match = _MD5.fullmatch(self.origin.etag) if checks_md5 else None
-        digests = self._partial.finish(with_md5=match is not None)
+    def finish(self) -> tuple[Transfer, bool]:
+        """Put the whole file on the disk; its record, and whether its tag, if that is asked, fits."""
+        digests = self._partial.finish()
         record = Transfer(
             url=self.origin.url,
             size_bytes=self.origin.size_bytes,
@@ -87,15 +98,7 @@ class FileTransfer:
             sha256=digests.sha256,
             fetched_bytes=self.fetched_bytes,
         )
-        return record, (match[1] == digests.md5 if match else None)
-
-    def publish(self, staging: StagingManager, record: Transfer) -> None:
-        """Give the file to the staging folder; errors as `StagingManager.arrived`."""
-        self._partial.close()
-        if staging.standing(self.file.key) is not None:
-            staging.remove(self.file.key)
-        staging.arrived(self.file.key, record)
-        forget_journal(self._partial.path)
+        return record, self._md5 == digests.md5
 
     def close(self) -> None:
         """Let go of it; what came can be gone on with."""
@@ -104,3 +107,25 @@ class FileTransfer:
     def discard(self) -> None:
         """Throw away what came."""
         self._partial.discard()
+
+    def forget_journal(self) -> None:
+        """Tell that the file has its name; a journal that a power cut brings back is of nothing."""
+        journal_of(self._partial.path).unlink(missing_ok=True)
+
+
+def publish(staging: StagingManager, finished: Mapping[FileTransfer, Transfer]) -> None:
+    """Give whole files to the staging folder; bounds and errors as `StagingManager.arrived`."""
+    for transfer in finished:
+        transfer.close()
+        if staging.standing(transfer.file.key) is not None:
+            staging.remove(transfer.file.key)
+    staging.arrived({transfer.file.key: record for transfer, record in finished.items()})
+    for transfer in finished:
+        transfer.forget_journal()
+
+
+def _cut(start: int, end: int, part_bytes: int) -> Iterator[tuple[int, int]]:
+    """Equal stretches from one byte to another, about as long as is wished."""
+    count = max(1, round((end - start) / part_bytes))
+    ends = [start + (end - start) * number // count for number in range(count + 1)]
+    return pairwise(ends)

@@ -63,8 +63,8 @@ class LinkedLines:
             raise
         self._is_sound = True
 
-    def append(self, content: bytes) -> None:
-        """Put one more line behind the others; it is on the disk when this returns.
+    def append(self, *contents: bytes) -> None:
+        """Put more lines behind the others; they are on the disk when this returns.
 
         Raises
         ------
@@ -74,10 +74,13 @@ class LinkedLines:
         """
         if not self._is_sound:
             raise OutputError("could not be written before", file=self._path, remedy="Run it again")
-        digest = _digest(self._head, content)
-        line = msgspec.json.encode(_Line(msgspec.Raw(content), self._head, digest)) + b"\n"
+        head, lines = self._head, b""
+        for content in contents:
+            digest = _digest(head, content)
+            lines += msgspec.json.encode(_Line(msgspec.Raw(content), head, digest)) + b"\n"
+            head = digest
         try:
-            left = memoryview(line)
+            left = memoryview(lines)
             while left:
                 left = left[os.write(self._handle, left) :]
             crash_point("change written")
@@ -87,8 +90,8 @@ class LinkedLines:
             with suppress(OSError):
                 os.ftruncate(self._handle, self._size)
             raise unwritable(self._path, error) from error
-        self._head = digest
-        self._size += len(line)
+        self._head = head
+        self._size += len(lines)
         crash_point("change recorded")
 
     @property
