@@ -90,7 +90,7 @@ def test_where_each_moment_is_compared_one_window_that_is_wrong_is_no_chance() -
 
 
 def test_one_stuck_stretch_of_the_same_interval_fails_as_a_fact() -> None:
-    """Two seconds in half an hour: no distribution shows them, and nothing needs to be resampled to see them."""
+    """Two seconds in half an hour: no distribution shows them, and nothing is resampled to see them."""
     golden, recon = (synthetic_side(1, windows=30, name=name) for name in ("golden", "recon"))
     window = recon.windows[7]
     low, high = np.searchsorted(
