@@ -95,7 +95,7 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def _poorer(result: dict[str, Any]) -> str:
-    """The command that shows how a FAIL looks: a book from snapshots alone, held against that from all deltas."""
+    """The command that shows how a FAIL looks: a book from snapshots alone against that from all deltas."""
     poor = str(Path(result["dataset"]).with_name("snapshots"))
     sides = shlex.join(["--out", poor, "--strategy", "snapshot", "--golden", result["dataset"]])
     return f"reconstruct {shlex.quote(result['capture'])} {sides}"
