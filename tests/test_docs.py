@@ -23,7 +23,7 @@ PROGRAMS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where: Path = tmp_path_factory.mktemp("docs")
-    demo(where / "rlx-demo")
+    demo(where / "rlx-demo", duration_s=60)
     return where
 
 

@@ -79,9 +79,11 @@ def test_the_demo_says_nothing_false_or_frightening(demo: Path) -> None:
 
 def test_the_demo_ends_with_a_fidelity_report_to_be_proud_of(demo: Path) -> None:
     shown = (demo / "shown.txt").read_text("utf-8")
-    assert re.search(
-        r"^✓ PASS +41 of 44 metrics are equivalent to golden, all gates among them", shown, re.MULTILINE
+    passed = re.search(
+        r"^✓ PASS +(\d+) of (\d+) metrics are equivalent to golden, all gates", shown, re.MULTILINE
     )
+    assert passed
+    assert int(passed[2]) - int(passed[1]) <= 3, "jumps alone need more than a minute a window"
     assert "like its capture?  rlx-demo/fidelity/fidelity.html\n" in shown
     assert (demo / "rlx-demo" / "fidelity" / "fidelity.html").is_file()
     assert not re.search(r"^For ", shown, re.MULTILINE)

@@ -126,10 +126,9 @@ def test_tier_1_of_both_sides_is_in_the_report(place: Path) -> None:
     assert ours is not None
     assert golden == ours
     assert ours.alerts == 0
-    assert len(ours.times) == len(ours.messages_per_s) == len(ours.spread_ticks) >= 2
-    assert 5 < max(one or 0 for one in ours.messages_per_s) < 12, "every 100 ms"
+    assert len(ours.times) == len(ours.messages_per_s) == len(ours.spread_ticks) >= 1
+    assert 10 < max(one or 0 for one in ours.messages_per_s) < 100, "deltas every 100 ms, and trades"
     assert all(time % ours.window_ns == 0 for time in ours.times)
-    assert "While it was replayed" in ReportGenerator(report).html()
     without = replace_settings(place, tier1=False)
     assert quick(without, place / "btc").header.dataset.replayed is None
 
@@ -148,6 +147,7 @@ def test_alerts_of_the_replay_are_told_first(place: Path) -> None:
     loud = msgspec.structs.replace(side.replayed, alerts=3, told=["no message for 40 s"])
     header = msgspec.structs.replace(report.header, dataset=msgspec.structs.replace(side, replayed=loud))
     html = ReportGenerator(msgspec.structs.replace(report, header=header)).html()
+    assert "While it was replayed" in html
     assert "Dataset: alerts while it was replayed" in html
     assert "3 alerts. No message for 40 s." in html
 

@@ -91,7 +91,14 @@ def _show(result: dict[str, Any]) -> None:
         screen.print(f"like its capture?  {judged.page}", markup=False, soft_wrap=True)
     if judged.missing:
         screen.print(f"{_how_to_get(judged, result)}", style="yellow", markup=False, soft_wrap=True)
-    show_next(result["reconstruction"], [result["capture"]])
+    show_next(result["reconstruction"], [result["capture"]], [_poorer(result)] if judged.page else [])
+
+
+def _poorer(result: dict[str, Any]) -> str:
+    """The command that shows how a FAIL looks: a book from snapshots alone against that from all deltas."""
+    poor = str(Path(result["dataset"]).with_name("snapshots"))
+    sides = shlex.join(["--out", poor, "--strategy", "snapshot", "--golden", result["dataset"]])
+    return f"reconstruct {shlex.quote(result['capture'])} {sides}"
 
 
 def _how_to_get(judged: Fidelity, result: dict[str, Any]) -> str:

@@ -53,8 +53,8 @@ def show_reconstruction(result: dict[str, Any], sources: Sequence[str], out: Pat
     show_next(result, sources if can_judge else [])
 
 
-def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:
-    """Commands to paste that show more of a dataset: its book, its counts, its verdict."""
+def show_next(result: dict[str, Any], golden: Sequence[str], more: Sequence[str] = ()) -> None:
+    """Commands to paste that show more of a dataset: its book, its counts, its verdict; and ``more``."""
     dataset = shlex.quote(result["dataset"])
     first = result["chains"][0]
     symbol = shlex.quote(f"{first['exchange']}/{first['symbol']}")
@@ -63,6 +63,7 @@ def show_next(result: dict[str, Any], golden: Sequence[str]) -> None:
         f"book {dataset}{chosen} --event {first['events'] // 2}",
         f"inspect {dataset}",
         f"validate {dataset}" + (f" --golden {shlex.join(golden)}" if golden else ""),
+        *more,
     )
 
 

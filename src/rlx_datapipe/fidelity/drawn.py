@@ -161,8 +161,8 @@ def while_replayed(header: Header) -> list[Figure]:
 _REPLAYED = (
     (
         "messages_per_s",
-        "Depth messages a second",
-        "All of the recording: what is missing there is a hole here",
+        "Messages a second",
+        "Trades and groups of deltas: what the recording lacks is a hole",
     ),
     ("spread_ticks", "Best spread, ticks", "Mean by the time for which it stood"),
     ("touch_depth", "Quantity at the best prices", "Both sides of the book together, mean by time"),

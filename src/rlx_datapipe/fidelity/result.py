@@ -26,7 +26,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     times
         Begin of each window on the clock, ns UTC, ascending.
     messages_per_s
-        Depth messages a second.
+        Trades and groups of deltas a second.
     spread_ticks, touch_depth
         Best spread, and quantity at both best prices, by time; None where no quote stood.
     alerts
