@@ -211,6 +211,8 @@ def test_of_a_folder_with_a_single_symbol_that_one_is_taken(lake: Path, tmp_path
     said = rlx("acquire", "download", "--archive", tmp_path / "one", *staging, "--json")
     assert "BTC-USDT is the only symbol there, and is taken" in said.err
     assert len(said.json()["outcome"]["arrived"]) == 4
+    said = rlx("acquire", "download", "--archive", tmp_path / "one", "--staging", tmp_path / "one")
+    assert (said.status, "is not empty and no staging folder" in said.err) == (2, True)
     (tmp_path / "empty" / "trades").mkdir(parents=True)
     said = rlx("acquire", "download", "--archive", tmp_path / "empty", *staging)
     assert (said.status, "holds nothing of what is wanted" in said.sentence()) == (2, True)
