@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -170,6 +171,13 @@ def test_mistakes_are_one_sentence_each(
     mistakes = {
         ("download", *staging): "--symbols is missing",
         ("download", *BTC, *staging, "--from", "2022-10-02", "--to", "2022-10-01"): "before the first",
+        (
+            "download",
+            *BTC,
+            *staging,
+            "--from",
+            "1.8.2024",
+        ): "--from is no day (found 1.8.2024; expected such as",
         ("download", *BTC, *staging, "--tables", "nope"): "no such table in the archive (found nope",
         ("download", "--symbols", "ETHUSDT", *staging): "holds nothing of what is wanted",
         ("download", *BTC, *staging, "--sample"): "either the sample or an archive",
@@ -189,7 +197,25 @@ def test_mistakes_are_one_sentence_each(
     said = acquire("download", full_bucket, *BTC, *staging)
     assert (said.status, "does not fit on the disk" in said.err) == (2, True)
     assert not (tmp_path / "staging").exists()
-    assert rlx("acquire", "status", "--staging", tmp_path).status == 2
+    for name in ("status", "validate", "certify"):
+        said = rlx("acquire", name, "--staging", tmp_path / "mistyped")
+        assert (said.status, "is no staging folder" in said.sentence()) == (2, True), said.err
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_of_a_folder_with_a_single_symbol_that_one_is_taken(lake: Path, tmp_path: Path) -> None:
+    staging = ["--staging", str(tmp_path / "staging"), "--tables", "trades"]
+    said = rlx("acquire", "download", "--archive", lake, *staging)
+    assert (said.status, "(found BTC-USDT, stSOL-USDC)" in said.sentence()) == (2, True)
+    shutil.copytree(lake, tmp_path / "one", ignore=shutil.ignore_patterns("symbol=stSOL-USDC"))
+    said = rlx("acquire", "download", "--archive", tmp_path / "one", *staging, "--json")
+    assert "BTC-USDT is the only symbol there, and is taken" in said.err
+    assert len(said.json()["outcome"]["arrived"]) == 4
+    said = rlx("acquire", "download", "--archive", tmp_path / "one", "--staging", tmp_path / "one")
+    assert (said.status, "is not empty and no staging folder" in said.err) == (2, True)
+    (tmp_path / "empty" / "trades").mkdir(parents=True)
+    said = rlx("acquire", "download", "--archive", tmp_path / "empty", *staging)
+    assert (said.status, "holds nothing of what is wanted" in said.sentence()) == (2, True)
 
 
 def test_a_secret_is_shown_nowhere(

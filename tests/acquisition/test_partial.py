@@ -35,7 +35,7 @@ def write(partial: PartialFile, at: int, length: int) -> set[int]:
 @given(
     written=stretches,
     torn=st.integers(0, 40),
-    spoilt=st.lists(st.integers(0, SIZE - 1), max_size=3),
+    spoilt=st.lists(st.integers(0, SIZE - 1), max_size=3, unique=True),
     dice=st.randoms(use_true_random=False),
 )
 def test_after_any_death_only_true_bytes_count_as_there(

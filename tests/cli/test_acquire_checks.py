@@ -9,6 +9,8 @@ import pytest
 from tests.acquisition.archives import files_of, small_archive, stage
 from tests.cli.door import rlx
 
+from rlx_datapipe.acquisition.staging import begin_staging
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -64,13 +66,15 @@ def test_a_file_that_is_not_fit_is_told_with_its_reason(archive: Path, tmp_path:
         (["validate", "y", "--again"], "where --again has a meaning"),
         (["validate", "nowhere"], "no such file or folder"),
         (["certify", "--staging", "EMPTY"], "nothing is ready to be certified"),
-        (["validate", "--staging", "THESIS"], "is not empty and no staging folder"),
+        (["validate", "--staging", "THESIS"], "is no staging folder"),
+        (["certify", "--staging", "nowhere"], "is no staging folder"),
     ],
 )
 def test_each_mistake_has_one_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "thesis.tex").write_text("mine")
+    begin_staging(tmp_path / "empty")
     named = {"EMPTY": tmp_path / "empty", "THESIS": thesis}
     done = rlx("acquire", *(named.get(one, one) for one in arguments))
     assert done.status == 2

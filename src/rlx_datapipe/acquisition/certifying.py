@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rlx_datapipe.acquisition.staged import Standing, Zone
+from rlx_datapipe.acquisition.staged import Standing, Zone, read_head
 from rlx_datapipe.acquisition.staging import StagingManager
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.finding import Finding, Severity
@@ -48,6 +48,7 @@ def certify(root: Path, on_file: Callable[[Path, int, int], None] = lambda *_: N
     OutputError
         When the folder is held by another process or can't be written.
     """
+    read_head(root)
     with StagingManager(root).open() as manager:
         ready = [one for one in manager.all() if one.zone is Zone.READY]
         if not ready:

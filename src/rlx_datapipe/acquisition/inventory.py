@@ -90,6 +90,38 @@ def take_inventory(
     return Inventory(archive.address.url, tuple(series), found_by, tuple(told))
 
 
+def only_symbol(archive: Archive, wanted: Wanted) -> str:
+    """The one symbol of which an archive has files, looked for in the tables and exchanges that are wanted.
+
+    Raises
+    ------
+    OptionError
+        When there are several: which of them is meant must be said.
+    SourceError
+        When there is none, or the store refuses.
+    """
+    tables = wanted.tables or (*USUAL_TABLES, *lake.OTHER_TABLES)
+    there = sorted(
+        {
+            symbol.removeprefix("symbol=")
+            for table in archive.folders()
+            if table in tables
+            for exchange in archive.folders(table)
+            if wanted.takes_exchange(exchange.removeprefix("exchange="))
+            for symbol in archive.folders(f"{table}/{exchange}")
+            if symbol.startswith("symbol=")
+        }
+    )
+    if len(there) == 1:
+        return there[0]
+    if not there:
+        raise SourceError("holds nothing of what is wanted", file=archive.address.url)
+    shown = ", ".join(there[:5]) + (f" and {len(there) - 5:,} more" if len(there) > 5 else "")
+    raise OptionError(
+        "--symbols is missing", found=shown, remedy=f"Name those you want, such as --symbols {there[0]}"
+    )
+
+
 def _table(
     archive: Archive,
     table: str,

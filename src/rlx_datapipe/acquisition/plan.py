@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import msgspec
@@ -132,7 +133,7 @@ def make_plan(
         raise SourceError(
             "holds nothing of what is wanted",
             file=inventory.archive,
-            remedy="See what there is: rlx acquire list-inventory",
+            remedy=f"See what there is: rlx acquire list-inventory --archive {quote(inventory.archive)}",
         )
     standings = read_standings(staging) if is_staging(staging) else {}
     manager = StagingManager(staging)

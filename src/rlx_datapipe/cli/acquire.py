@@ -18,4 +18,13 @@ _HOMES = {
 
 @click.group(cls=LazyGroup, homes=_HOMES, stem="acquire_")
 def acquire() -> None:
-    """Bring archives home: found, downloaded, validated, certified."""
+    """Bring archives home: found, downloaded, validated, certified.
+
+    \b
+    From the free sample, which needs no key, to a dataset:
+      rlx acquire list-inventory --sample
+      rlx acquire download --sample --symbols BTC-USDT --staging staging
+      rlx acquire validate --staging staging
+      rlx acquire certify --staging staging
+      rlx reconstruct staging --out dataset
+    """  # noqa: D301 (click's own mark for lines to keep)

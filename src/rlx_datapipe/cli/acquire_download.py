@@ -16,13 +16,13 @@ from rlx_datapipe.cli.acquire_options import (
     part_options,
     store_options,
 )
-from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option
+from rlx_datapipe.cli.terminal import config_option, give, guarded, json_option, say
 from rlx_datapipe.core.errors import EXIT_DONE, EXIT_STOPPED, OptionError
 
 
 @click.command()
 @part_options
-@click.option("--staging", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
+@click.option("--staging", required=True, type=click.Path(path_type=Path), help="Folder for the files; made.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing.")
 @click.option("--refresh", is_flag=True, help="Fetch anew what has changed at its source since it came.")
 @click.option("--parts", type=click.IntRange(1), help="Requests at a time; 8 by default.")
@@ -45,19 +45,29 @@ def download(
 ) -> None:
     """Fetch files of an archive into --staging, byte for byte as published.
 
-    What is here is not read again, and what was begun goes on at the byte, after a kill too: run the same
-    command again. Refused, with status 2, is what the disk or the month's quota has no room for. Status 3:
-    something did not come, or it was stopped; the same command goes on.
+    Name at least --symbols; a folder that holds a single one needs none. What is here is not read again, and
+    what was begun goes on at the byte, after a kill too: run the same command again. Refused, with status 2,
+    is what the disk or the month's quota has no room for. Status 3: something did not come, or it was
+    stopped; the same command goes on.
     """
+    import msgspec
+
     from rlx_datapipe.acquisition.acquire import fetch, open_door, prepare
+    from rlx_datapipe.acquisition.archive import parse_address
+    from rlx_datapipe.acquisition.inventory import only_symbol
     from rlx_datapipe.cli.acquire_progress import transfer_bar
     from rlx_datapipe.cli.acquire_view import show_outcome, show_plan
 
     url, settings = chosen_archive(given, config, parts=parts, limit_mb_s=limit_mb_s)
     wanted = chosen_part(given)
-    if not wanted.symbols:
+    is_local = parse_address(url).is_local
+    if not wanted.symbols and not is_local:
         raise OptionError("--symbols is missing", remedy="Name them, such as --symbols BTC-USDT")
     archive = open_door(url, settings, os.environ, door)
+    if not wanted.symbols:
+        symbol = only_symbol(archive, wanted)
+        say(f"rlx: {symbol} is the only symbol there, and is taken")
+        wanted = msgspec.structs.replace(wanted, symbols=(symbol,))
     prepared = prepare(archive, wanted, staging, settings, os.environ, refresh=refresh)
     plan = prepared.plan
     if not as_json:

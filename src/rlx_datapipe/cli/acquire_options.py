@@ -29,15 +29,13 @@ _STORE = (
     click.option("--anonymous", is_flag=True, default=None, help="Send no key."),
 )
 _PART = (
-    click.option("--exchange", "exchanges", help="Such as BINANCE,BINANCE_FUTURES."),
-    click.option("--symbols", help="Such as BTC-USDT,ETHUSDT."),
-    click.option("--tables", help="Such as trades,book,book_delta_v2."),
     click.option(
-        "--from", "first", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="First day (UTC)."
+        "--exchange", "exchanges", metavar="NAMES", help="Only these, such as BINANCE,BINANCE_FUTURES."
     ),
-    click.option(
-        "--to", "last", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Last day, included."
-    ),
+    click.option("--symbols", metavar="NAMES", help="Only these, such as BTC-USDT,ETHUSDT."),
+    click.option("--tables", metavar="NAMES", help="Only these, such as trades,book_delta_v2."),
+    click.option("--from", "first", metavar="DAY", help="First day (UTC), such as 2024-08-01."),
+    click.option("--to", "last", metavar="DAY", help="Last day, included."),
 )
 
 
@@ -92,11 +90,11 @@ def chosen_part(given: Mapping[str, Any]) -> Wanted:
     Raises
     ------
     OptionError
-        When the last day lies before the first.
+        For what is no day, or when the last lies before the first.
     """
     from rlx_datapipe.acquisition.holdings import Wanted
 
-    first, last = _day(given["first"]), _day(given["last"])
+    first, last = _day("--from", given["first"]), _day("--to", given["last"])
     if first and last and last < first:
         raise OptionError("the last day lies before the first", found=f"--from {first} --to {last}")
     return Wanted(
@@ -112,5 +110,8 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name for name in (text or "").replace(" ", "").split(",") if name)
 
 
-def _day(time: dt.datetime | None) -> dt.date | None:
-    return time.date() if time else None
+def _day(option: str, text: str | None) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise OptionError(f"{option} is no day", found=text, expected="such as 2024-08-01") from None

@@ -89,5 +89,6 @@ def _show(result: dict[str, Any]) -> None:
         screen.print("  ".join(f"{zone} {count:,}" for zone, count in result["counts"].items()))
     failed = sum(file["verdict"] == "fail" for file in result["files"])
     colour = "green" if not failed else "red"
-    told = f"{len(result['files']):,} files examined, {failed:,} not fit for use"
+    count = len(result["files"])
+    told = f"{count:,} file{'' if count == 1 else 's'} examined, {failed:,} not fit for use"
     screen.print(f"verdict  [bold {colour}]{result['verdict']}[/]  {told}")

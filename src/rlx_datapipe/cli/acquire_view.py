@@ -137,7 +137,8 @@ def _show_latest(status: StagingStatus) -> None:
     screen.print(Text(f"  begun {latest.begun}, {how}"), soft_wrap=True)
     planned, total = len(latest.files), sum(one.size_bytes for one in latest.files)
     waiting = status.waiting
-    told = f"  planned {planned:,} files, {size_text(total)}; {planned - len(waiting):,} of them are here"
+    files = f"{planned:,} file{'' if planned == 1 else 's'}"
+    told = f"  planned {files}, {size_text(total)}; {planned - len(waiting):,} of them are here"
     if waiting:
         left = sum(one.size_bytes for one in latest.files if str(one.key.path) in waiting)
         told += f", {len(waiting):,} not, with {size_text(sum(waiting.values()))} of {size_text(left)}"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from rlx_datapipe.acquisition.examined import Examined, Subject, refused
-from rlx_datapipe.acquisition.staged import ArchiveKey, Standing, Zone
+from rlx_datapipe.acquisition.staged import ArchiveKey, Standing, Zone, read_head
 from rlx_datapipe.acquisition.staging import StagingManager
 from rlx_datapipe.core.errors import SourceError
 from rlx_datapipe.core.finding import Finding, Severity, verdict
@@ -52,6 +52,7 @@ def accept_staged(
     OutputError, DatasetError
         When the folder is held by another process, can't be written, or is none.
     """
+    read_head(root)
     with StagingManager(root).open() as manager, Examination(bounds) as examination:
         due = [one for one in manager.all() if again or one.zone in (Zone.RAW, Zone.VALIDATING)]
         watch = _Watch(sum(one.transfer.size_bytes for one in due), on_progress)

@@ -48,6 +48,7 @@ def test_the_target_is_the_server_within_the_spread_of_turns(
     # Two cores, of which 1 s of the server and 1.5 s of ours are needed for what comes in 1 s.
     assert figure.detail["ratio_that_processors_allow"] == pytest.approx(2 / 2.5)
     assert figure.detail["ratio_to"][PLAIN] == pytest.approx(2.0)
+    assert figure.detail["cores_used"][SAME] == pytest.approx(1.5)
 
 
 def test_a_way_that_brings_less_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
