@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from rlx_datapipe.fidelity.faults import FAULTS, fault_named
 from rlx_datapipe.pipeline.bench import verdict as module
 from rlx_datapipe.pipeline.bench.verdict import QUICK, Size, measured
 from rlx_datapipe.pipeline.bench.verdict_market import simulated
+from rlx_datapipe.pipeline.bench.verdict_trials import market_error
 from rlx_datapipe.simulation.lob.layout import Action, Column
 from rlx_datapipe.simulation.lob.market import LobMarket
 from rlx_datapipe.simulation.lob.parameters import Flow, MarketParameters
@@ -74,6 +76,18 @@ def test_it_tells_false_alarms_and_the_power_against_each_fault(
     assert "rlx bench verdict --seed 3 --report docs/trust.md" in page
     unseen = shuffled["power"] < 1.0
     assert bool(told.wrong) == unseen
+
+
+def test_one_odd_market_widens_the_bounds_of_false_alarms() -> None:
+    """Ten alarms of 190 pairs of 20 markets: all by one market, or one each."""
+    pairs = np.array(list(combinations(range(20), 2)))
+    of_one = np.zeros(190, dtype=np.bool_)
+    of_one[np.flatnonzero((pairs == 3).any(axis=1))[:10]] = True
+    of_many = np.zeros(190, dtype=np.bool_)
+    of_many[[int(np.flatnonzero((pairs == (2 * k, 2 * k + 1)).all(axis=1))[0]) for k in range(10)]] = True
+    independent = (10 / 190 * 180 / 190 / 190) ** 0.5
+    assert market_error(of_one, pairs) > 2 * independent
+    assert market_error(of_many, pairs) < independent
 
 
 def test_the_sizes_that_are_promised() -> None:

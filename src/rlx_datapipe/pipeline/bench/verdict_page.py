@@ -28,9 +28,10 @@ one and the same market on both sides must not fail, and a fault that was plante
 A fault is seen when the verdict on the whole is FAIL. Seen no more often than false alarms it is not seen at
 all: such a fault passes unnoticed in as much data.
 
-In brackets stand the bounds at 95 % (Clopper and Pearson), exact for independent trials. These are not quite:
-each market is held against several others, and all splits of a recording are of that recording. So bounds are
-somewhat too narrow, and those of a recording speak of chance in the splits, not of other recordings.
+In brackets stand the bounds at 95 % (Clopper and Pearson), exact for independent trials. Those of false
+alarms are wider where one odd market raises many of them (jackknife over markets). Trials of a fault share
+markets, and all splits of a recording are of that recording: these bounds are somewhat too narrow, and those
+of a recording speak of chance in the splits, not of other recordings.
 
 This page is written by a command: `{command}`
 """

@@ -21,6 +21,7 @@ from rlx_datapipe.fidelity.registry import MetricRegistry
 from rlx_datapipe.fidelity.tiers import TierSettings
 from rlx_datapipe.fidelity.verdicts import verdicts
 
+NORMAL_95 = 1.96
 Judged = tuple[Verdict, dict[str, Verdict]]
 """The verdict on the whole, and on each metric."""
 
@@ -39,7 +40,7 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
     passes_by_metric
         Share in which each metric passed.
     low, high
-        Bounds of ``fails`` at 95 %, exact for independent trials (Clopper and Pearson 1934).
+        Bounds of ``fails`` at 95 %, exact for independent trials (Clopper and Pearson 1934), or wider.
     """
 
     trials: int
@@ -152,12 +153,37 @@ class Bench:
 
 
 def same_market(bench: Bench, splits: int) -> Trials:
-    """Each market held against each other one of the same law, as often as asked for at most."""
-    pairs = list(combinations(range(len(bench.clean)), 2))
-    order = bench.setting.rng(2).permutation(len(pairs))[:splits]
-    return _trials(
-        bench.judged(bench.clean[a], bench.clean[b], 3, a, b) for a, b in (pairs[k] for k in order)
-    )
+    """Each market held against each other one of the same law, as often as asked for at most.
+
+    A market stands in many comparisons, and one that is odd raises many alarms: the bounds are the wider of
+    those of independent trials, and of what leaving out one market at a time changes.
+    """
+    pairs = np.array(list(combinations(range(len(bench.clean)), 2)))
+    pairs = pairs[bench.setting.rng(2).permutation(len(pairs))[:splits]]
+    judged = [bench.judged(bench.clean[a], bench.clean[b], 3, int(a), int(b)) for a, b in pairs]
+    told = _trials(judged)
+    alarms = np.array([whole.standing is Standing.FAIL for whole, _ in judged])
+    apart = NORMAL_95 * market_error(alarms, pairs)
+    low, high = max(0.0, told.fails - apart), min(1.0, told.fails + apart)
+    return msgspec.structs.replace(told, low=min(low, told.low), high=max(high, told.high))
+
+
+def market_error(alarms: npt.NDArray[np.bool_], pairs: npt.NDArray[np.intp]) -> float:
+    """Standard error of the share of alarms, by the jackknife over the markets that the pairs are made of.
+
+    Parameters
+    ----------
+    alarms, pairs
+        Whether each comparison alarmed, bool (n,), and the two markets of it, (n, 2).
+
+    References
+    ----------
+    Arvesen (1969), "Jackknifing U-statistics".
+    """
+    left = [alarms[(pairs != market).all(axis=1)] for market in np.unique(pairs)]
+    shares = np.array([rest.mean() for rest in left if len(rest)])
+    count = len(shares)
+    return float(((count - 1) / count * ((shares - shares.mean()) ** 2).sum()) ** 0.5) if count else 0.0
 
 
 Both = tuple[Trials, Trials | None]
