@@ -37,8 +37,8 @@ _HASHING_MAX = 16
 """Stretches of rows that may wait to be hashed; they are in memory until they are written anyway."""
 
 
-_SAMPLES_TOGETHER = 1_024
-"""Books that become rows at once: so many cost little more than one."""
+_AT_ONCE = 8
+"""Books become rows in as many steps to a row group: a thousand at once cost little more than one."""
 
 
 class Hands(NamedTuple):
@@ -131,7 +131,7 @@ class DataSink:
                 self._hand_over("events", *self._open.take())
         if len(replayed.sample_heads):
             self._samples.append((replayed.sample_heads, replayed.samples))
-        if sum(len(heads) for heads, _ in self._samples) >= _SAMPLES_TOGETHER:
+        if _AT_ONCE * sum(len(heads) for heads, _ in self._samples) >= ROW_GROUP_ROWS["books"]:
             self._gather_books()
         if frames:
             times = np.array([frame.origin_time for frame in frames], dtype=np.int64)

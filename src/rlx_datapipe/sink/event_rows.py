@@ -23,6 +23,10 @@ _SIDES = pa.array(["bid", "ask", "buy", "sell"])
 _ID, _ORIGIN, _RECEIVED, _UPDATE, _TRADE, _FILED = range(6)
 _TYPE, _SIDE, _FLAGS = range(3)
 _DECIMALS = 6
+_APART = 72
+"""Columns stand so many rows further apart than they are long: at powers of two they would share one place in
+the cache."""
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 _NULLABLE = ("update_id", "trade_id", "side", *_SCHEMA.names[7:13])
 
 
@@ -50,19 +54,21 @@ class EventRows:
 
     def _begin(self) -> None:
         self.rows = 0
-        self._numbers = np.empty((6, self._capacity), dtype=np.int64)
-        self._codes = np.empty((3, self._capacity), dtype=np.int32)
-        self._words = np.empty((_DECIMALS, 2 * self._capacity), dtype=np.uint64)
-        self._valid = np.empty((len(_NULLABLE), self._capacity), dtype=np.bool_)
+        room = self._capacity + _APART
+        self._numbers = np.empty((6, room), dtype=np.int64)
+        self._codes = np.empty((3, room), dtype=np.int32)
+        self._words = np.empty((_DECIMALS, 2 * room), dtype=np.uint64)
+        self._valid = np.empty((len(_NULLABLE), room), dtype=np.bool_)
 
     def add(self, replayed: Replayed, start: int) -> int:
         """Take events from column ``start`` on, as many as there is room for; how many these are."""
         count = min(int(replayed.events.shape[1]) - start, self._capacity - self.rows)
-        self.newest = fill_rows(
+        newest = fill_rows(
             replayed.events, replayed.best, replayed.flags, start, count, self.rows,
             np.array([replayed.first_event_id + start, self.newest]), self._factors,
             self._numbers, self._codes, self._words, self._valid,
         )  # fmt: skip
+        self.newest = int(newest)
         self.rows += count
         return count
 
@@ -134,11 +140,12 @@ def fill_rows(
         int64 (6, m), int32 (3, m), uint64 (6, 2 m) and bool (9, m), filled; zeros where nothing is valid.
     """
     newest = known[1]
-    for i in range(count):
-        column, row = start + i, at + i
+    # Unsigned: else each index is asked for whether it counts from the end.
+    for i in range(np.uint64(count)):
+        column, row = np.uint64(start) + i, np.uint64(at) + i
         origin = events[Field.ORIGIN_TIME, column]
         newest = max(newest, origin)
-        numbers[_ID, row], numbers[_FILED, row] = known[0] + i, newest
+        numbers[_ID, row], numbers[_FILED, row] = known[0] + np.int64(i), newest
         numbers[_ORIGIN, row] = origin
         numbers[_RECEIVED, row] = events[Field.RECEIVED_TIME, column]
         update, trade = events[Field.UPDATE_ID, column], events[Field.TRADE_ID, column]
@@ -161,10 +168,10 @@ def _widen(
     value: int,
     factor: int,
     part: int,
-    row: int,
+    row: Any,
     words: npt.NDArray[np.uint64],
     valid: npt.NDArray[np.bool_],
 ) -> None:
     """Write one decimal."""
     valid[3 + part, row] = value >= 0
-    words[part, 2 * row], words[part, 2 * row + 1] = wide(max(value, 0), factor)
+    words[part, _TWO * row], words[part, _TWO * row + _ONE] = wide(max(value, 0), factor)

@@ -30,6 +30,9 @@ _DICTIONARY = ("event_type", "side", "price", "flags", "kind", "severity", "deta
 _ZSTD_LEVEL = 1
 # In random digits level 1 finds hardly more than level -3: a tenth of the column, for half as much work more.
 _ZSTD_LEVELS = {"quantity": -3}
+# Each page is compressed by itself, with a context that costs as much as a thousand rows: few large ones, by
+# bytes alone, where Parquet's writer would begin another every 20,000 rows. Seven percent of the whole.
+_PAGE_BYTES, _PAGE_ROWS, _BATCH_ROWS = 1 << 19, 1 << 20, 16_384
 # Less than this is not worth a file.
 SPILL_BYTES_MIN = 1_000_000
 
@@ -218,6 +221,9 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         use_dictionary=[name for name in names if name in _DICTIONARY],
         column_encoding={name: "DELTA_BINARY_PACKED" for name in names if name in _DELTA_ENCODED},
         write_statistics=[name for name in names if name in _STATISTICS],
+        data_page_size=_PAGE_BYTES,
+        max_rows_per_page=_PAGE_ROWS,
+        write_batch_size=_BATCH_ROWS,
         write_page_checksum=True,
         store_schema=False,
     )
