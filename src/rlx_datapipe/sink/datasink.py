@@ -33,7 +33,7 @@ from rlx_datapipe.store.measured import FOLDER, publish_measured
 from rlx_datapipe.store.parts import ROW_GROUP_ROWS
 from rlx_datapipe.store.tables import ChainTable, last_rows
 
-_HASHING_MAX = 16
+_HASHING_MAX = 3
 """Stretches of rows that may wait to be hashed; they are in memory until they are written anyway."""
 
 
