@@ -123,6 +123,7 @@ class DataSink:
 
     def add(self, replayed: Replayed) -> None:
         """Take a stretch of events."""
+        self._raise_failure()
         instrument, frames = self._instrument, replayed.keyframes
         done, count = 0, replayed.events.shape[1]
         while done < count:
@@ -147,6 +148,7 @@ class DataSink:
 
     def add_quotes(self, quotes: Int64Array) -> None:
         """Take the venue's own best prices, int64 (QUOTES, n), as they arrived."""
+        self._raise_failure()
         if quotes.shape[1]:
             times = np.where(
                 quotes[Quote.ORIGIN_TIME] != NONE, quotes[Quote.ORIGIN_TIME], quotes[Quote.RECEIVED_TIME]
@@ -183,7 +185,7 @@ class DataSink:
 
         ``states`` are those of the stages before this one; the last commit has a ``summary`` instead.
         ``measured`` are windows of tier 1 that were closed in this epoch. Errors of a commit are raised by
-        the next one, by `settle`, or by rows that are added then.
+        the next one, by `settle`, or by what is added after it.
         """
         self._hand_over_gathered()
         states = {**states, "sink": self._state()}
@@ -201,6 +203,11 @@ class DataSink:
         if self._committing is not None:
             committing, self._committing = self._committing, None
             committing.result()
+
+    def _raise_failure(self) -> None:
+        """Raise what a commit has failed with by now; it is not waited for."""
+        if self._committing is not None and self._committing.done():
+            self.settle()
 
     def _commit(
         self,
@@ -303,8 +310,6 @@ class DataSink:
         self._rows[table] += rows.num_rows
         self._hashing.append(self._hands.digest.submit(self._digests[table].update, rows))
         self._await_hashing(_HASHING_MAX)
-        if self._committing is not None and self._committing.done():
-            self.settle()
         self._tables[table].append(rows, times, self._epoch)
 
     def _await_hashing(self, waiting_max: int) -> None:
