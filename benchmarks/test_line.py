@@ -13,7 +13,7 @@ from rlx_datapipe.core.replayed import Replayed
 from rlx_datapipe.core.schema import EVENTS
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.replay.replayer import EventReplayer
-from rlx_datapipe.sink.rows import event_rows
+from rlx_datapipe.sink.event_rows import event_rows
 from rlx_datapipe.store.digest import TableDigest
 
 Benchmark = Callable[..., Any]

@@ -17,7 +17,8 @@ from rlx_datapipe.pipeline.reconstruct import reconstruct
 from rlx_datapipe.pipeline.strategy import narrowed
 from rlx_datapipe.replay.strategies import STRATEGIES
 from rlx_datapipe.simulation.archive import ArchiveConfig, write_archive
-from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
+from rlx_datapipe.sink.event_rows import event_rows
+from rlx_datapipe.sink.rows import book_rows, keyframe_rows, quality_rows, quote_rows
 from rlx_datapipe.store.digest import TableDigest
 
 SETTINGS = Settings(
@@ -43,7 +44,7 @@ def warm(scene: Scene) -> None:
         for replayed in replayer.replay(batch.events):
             for rows in (
                 event_rows(replayed, source.instrument),
-                book_rows(replayed, source.instrument),
+                book_rows(replayed.sample_heads, replayed.samples, source.instrument),
                 keyframe_rows(replayed.keyframes, source.instrument),
                 quality_rows(replayed.quality, source.instrument),
             ):

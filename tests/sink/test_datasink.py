@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,9 @@ from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.core.replayed import Keyframe, Quality, Replayed
 from rlx_datapipe.core.schema import TABLES
 from rlx_datapipe.core.state import State
-from rlx_datapipe.sink.datasink import DataSink, Pins
+from rlx_datapipe.sink.datasink import DataSink, Hands, Pins
 from rlx_datapipe.store.commits import read_commits, verify_files
+from rlx_datapipe.store.tables import ChainTable
 
 BTC = Instrument("BINANCE", "BTCUSDT", price_decimals=2, quantity_decimals=3)
 MIDNIGHT = 1_723_161_600 * 10**9
@@ -130,6 +134,53 @@ def test_files_are_cut_at_midnight_and_keep_the_order_of_rows(tmp_path: Path) ->
         for path in (tmp_path / "events").rglob("*.parquet")
     }
     assert days == {"date=2024-08-08": [0, 1], "date=2024-08-09": [2, 3, 4]}
+
+
+def test_rows_are_added_while_the_epoch_before_is_committed_and_have_no_name_until_then(
+    tmp_path: Path,
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        gate = threading.Event()
+        thread.submit(gate.wait, 30)
+        sink = DataSink(tmp_path, BTC, hands=Hands(commit=thread))
+        sink.add(stretch(0, [MIDNIGHT]))
+        sink.commit(PINS, STATES)
+        # A row of the next day begins a second file, and closes the first one.
+        sink.add(stretch(1, [MIDNIGHT + 1, MIDNIGHT + 86_400 * 10**9]))
+        assert sink.rows["events"] == 3
+        assert sink.epochs == 0
+        assert not list(tmp_path.rglob("epoch-*.parquet"))
+        gate.set()
+        sink.settle()
+        assert sink.epochs == 1
+        assert len(list((tmp_path / "events").rglob("epoch-*.parquet"))) == 1
+        finish(sink)
+    assert [row["event_id"] for row in read(tmp_path, "events")] == [0, 1, 2]
+
+
+NEXT: dict[str, Callable[[DataSink], None]] = {
+    "rows": lambda sink: sink.add(stretch(1, [MIDNIGHT])),
+    "quotes": lambda sink: sink.add_quotes(empty_quotes(0)),
+    "commit": lambda sink: sink.commit(PINS, STATES),
+    "settle": lambda sink: sink.settle(),
+}
+
+
+@pytest.mark.parametrize("what", NEXT)
+def test_what_a_commit_failed_with_is_raised_by_what_comes_next(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: ChainTable) -> None:
+        raise OutputError("is full", file=tmp_path)
+
+    monkeypatch.setattr(ChainTable, "publish", fail)
+    with ThreadPoolExecutor(1) as thread, DataSink(tmp_path, BTC, hands=Hands(commit=thread)) as sink:
+        sink.add(stretch(0, [MIDNIGHT]))
+        sink.commit(PINS, STATES)
+        thread.submit(lambda: None).result()
+        with pytest.raises(OutputError, match="is full"):
+            NEXT[what](sink)
+    assert not list(tmp_path.rglob("*epoch-*"))
 
 
 def test_an_epoch_is_one_entry_in_the_log_of_each_table(tmp_path: Path) -> None:

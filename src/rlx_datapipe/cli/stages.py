@@ -41,6 +41,10 @@ def show_profile(profile: dict[str, Any], kind: str, of: str, screen: Console) -
         table.add_row(name, f"{one['cpu_ns']:,.0f}", f"{one['cpu_share']:.0%}", at_work)
     table.add_row("the run", f"{profile['cpu_ns']:,.0f}", "", "", style="bold")
     table.add_row("its floor", f"{profile['floor_cpu_ns']:,.0f}", "", "", style="dim")
+    for part, cpu_ns in profile["least"].items():
+        table.add_row(
+            f"no run without: {part}", f"{cpu_ns:,.0f}", f"{cpu_ns / profile['cpu_ns']:.0%}", "", style="dim"
+        )
     screen.print()
     screen.print(table)
     screen.print(f"limited by {profile['limit']}", style="dim", markup=False, highlight=False)

@@ -65,6 +65,15 @@ def keep_freed_memory() -> None:
             tell(parameter, value)
 
 
+def spare_the_living() -> None:
+    """Take all objects that there are now out of garbage collection: modules and kernels live to the end.
+
+    A full collection looked at each of them, 50 ms at a time, while all other threads stood still. For
+    processes of our own, once they are loaded; what they make from then on is collected as ever.
+    """
+    gc.freeze()
+
+
 def drop_caches() -> None:
     """Give memory that is free, but kept for later, back to the system. Takes some tens of ms."""
     import pyarrow as pa

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.crash import crash_point
 from rlx_datapipe.core.errors import StoppedError
 from rlx_datapipe.core.finding import Severity
+from rlx_datapipe.core.in_turn import InTurn
 from rlx_datapipe.core.pressure import Pressure
 from rlx_datapipe.core.replayed import Quality, Replayed
 from rlx_datapipe.core.skip import Skip
@@ -29,13 +32,13 @@ from rlx_datapipe.pipeline.epochs import cut_into_epochs
 from rlx_datapipe.pipeline.overlap import overlap
 from rlx_datapipe.pipeline.pinned import Pinned
 from rlx_datapipe.pipeline.recovery import Standing, recover
-from rlx_datapipe.pipeline.stage_times import StageTimes, TimedObserver, WritingThread
+from rlx_datapipe.pipeline.stage_times import Measured, StageTimes, TimedObserver
 from rlx_datapipe.pipeline.strategy import choose_strategy
 from rlx_datapipe.pipeline.tally import Tally
 from rlx_datapipe.pipeline.watching import Progress, Watcher
 from rlx_datapipe.replay.observed import ObservedReplay
 from rlx_datapipe.replay.strategies import STRATEGIES, Strategy
-from rlx_datapipe.sink.datasink import DataSink, Pins
+from rlx_datapipe.sink.datasink import DataSink, Hands, Pins
 from rlx_datapipe.store.checkpoints import CheckpointManager, PipelineStateProvider
 from rlx_datapipe.store.layout import readable
 from rlx_datapipe.store.manifest import ChainManifest, chain_record, finish_chain
@@ -139,12 +142,9 @@ class _ChainWriter:
         source = self._source
         tally = Tally()
         alarms = Alarms(source.instrument, self._settings, tally.measures)
-        with (
-            WritingThread(self.times) as pool,
-            DataSink(
-                self._folder, source.instrument, self._provider, pool if self._settings.threads > 1 else None
-            ) as sink,
-        ):
+        with ExitStack() as open_ones:
+            hands = self._hands(open_ones)
+            sink = open_ones.enter_context(DataSink(self._folder, source.instrument, self._provider, hands))
             if standing.commit is not None:
                 sink.restore(standing.states["sink"], standing.commit)
                 tally.restore(standing.states["tally"])
@@ -171,11 +171,19 @@ class _ChainWriter:
                 "findings": alarms.finish() + self._alerts(),
                 **({"tier1": self._tier1.told()} if self._tier1 else {}),
             }
-            with self.times.of("commit"):
-                self._check()
-                self._pins = self._pins_of(self._ingestion.source.files)
-                sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests}, measured)
+            self._check()
+            self._pins = self._pins_of(self._ingestion.source.files)
+            sink.commit(self._pins, {}, {"summary": summary, "digests": sink.digests}, measured)
             return summary, sink.digests
+
+    def _hands(self, open_ones: ExitStack) -> Hands:
+        """Threads for the sink, each measured as a stage; in turn, all but commits is part of its own."""
+        if self._settings.threads == 1:
+            return Hands(commit=Measured(self.times, "commit", InTurn()))
+        threads = {
+            name: open_ones.enter_context(ThreadPoolExecutor(1, f"rlx-{name}")) for name in Hands._fields
+        }
+        return Hands(**{name: Measured(self.times, name, thread) for name, thread in threads.items()})
 
     def _write_epochs(
         self, sink: DataSink, tally: Tally, alarms: Alarms, states: dict[str, State]
@@ -193,13 +201,13 @@ class _ChainWriter:
                     alarms.add(replayed.quality)
                     sink.add(replayed)
             if batch.states is not None:
-                with self.times.of("commit"):
-                    alarms.judge()
-                    self._check()
-                    states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
-                    sink.commit(self._pins_at(states["ingestion"]), states, measured=batch.measured)
+                alarms.judge()
+                self._check()
+                states = {**batch.states, "tally": tally.state(), "alarms": alarms.state()}
+                sink.commit(self._pins_at(states["ingestion"]), states, measured=batch.measured)
             # A capture that is followed may be quiet for longer than anyone waits.
             if watcher.is_stopped() and (batch.states is not None or self._source.is_followed):
+                sink.settle()
                 raise StoppedError("was stopped", file=self._folder, remedy="Go on with --resume")
             self.pressure.relieve(sink.spill)
             done = batch.ingested.bytes_done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -76,17 +76,16 @@ class TimedObserver:
         self._observer.restore(state)
 
 
-class WritingThread(ThreadPoolExecutor):
-    """One thread that writes; what it does is added to the stage ``write``."""
+class Measured(Executor):
+    """An executor of one thread or none, whose work is added to a stage."""
 
-    def __init__(self, times: StageTimes) -> None:
-        super().__init__(1, "rlx-write")
-        self._times = times
+    def __init__(self, times: StageTimes, stage: str, executor: Executor) -> None:
+        self._times, self._stage, self._executor = times, stage, executor
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As ever, but measured."""
-        return super().submit(self._measured, work, *args, **kwargs)
+        return self._executor.submit(self._measured, work, *args, **kwargs)
 
     def _measured(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        with self._times.of("write"):
+        with self._times.of(self._stage):
             return work(*args, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -102,7 +103,7 @@ class Tally:
 
     def state(self) -> State:
         """All counts."""
-        values = {n: dict(v) if isinstance(v, dict) else v for n, v in vars(self).items() if n != "measures"}
+        values = {n: copy(value) for n, value in vars(self).items() if n != "measures"}
         return State(values, {"measures": self.measures.copy()})
 
     def restore(self, state: State) -> None:

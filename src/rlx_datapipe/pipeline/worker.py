@@ -9,7 +9,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from rlx_datapipe.core.errors import DatapipeError, StoppedError
-from rlx_datapipe.core.memory import keep_freed_memory, peak_bytes
+from rlx_datapipe.core.memory import keep_freed_memory, peak_bytes, spare_the_living
 from rlx_datapipe.pipeline.chain import write_chain
 from rlx_datapipe.pipeline.child import die_with
 from rlx_datapipe.pipeline.job import (
@@ -39,6 +39,7 @@ def main() -> None:
     telling, feed, parent = (int(argument) for argument in sys.argv[-3:])
     die_with(parent)
     keep_freed_memory()
+    spare_the_living()
     job = decode_job(sys.stdin.buffer.readline())
     threading.Thread(target=_hold_leash, daemon=True).start()
     stopped = threading.Event()

@@ -7,47 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from rlx_datapipe.core.event import NONE, Field, Int64Array, Kind, Quote
+from rlx_datapipe.core.event import NONE, Int64Array, Quote
 from rlx_datapipe.core.instrument import Instrument
-from rlx_datapipe.core.replayed import Keyframe, Quality, Replayed
+from rlx_datapipe.core.replayed import Keyframe, Quality
 from rlx_datapipe.core.schema import BOOKS, FLOAT_MEASURES, KEYFRAMES, MEASURES, QUALITY, QUOTES
 from rlx_datapipe.core.units import to_decimal
-from rlx_datapipe.store.columns import coded, nullable, to_decimals, to_ladder, written_schema
-
-_EVENTS = written_schema("events")
-_TYPES = pa.array([kind.name for kind in Kind])
-_SIDES = pa.array(["bid", "ask", "buy", "sell"])
+from rlx_datapipe.store.columns import nullable, to_decimals, to_ladder
 
 
-def event_rows(replayed: Replayed, instrument: Instrument) -> pa.Table:
-    """Rows of ``events``, in its `written_schema`."""
-    events, best = replayed.events, replayed.best
-    count = events.shape[1]
-    price, quantity = instrument.price_decimals, instrument.quantity_decimals
-    side = events[Field.SIDE] + 2 * (events[Field.KIND] == Kind.TRADE)
-    columns = [
-        pa.array(np.arange(replayed.first_event_id, replayed.first_event_id + count)),
-        coded(_TYPES, events[Field.KIND]),
-        # Copies: rows wait for their row group, and would keep all fields of their events until then.
-        pa.array(events[Field.ORIGIN_TIME].copy()),
-        pa.array(events[Field.RECEIVED_TIME].copy()),
-        nullable(events[Field.UPDATE_ID].copy()),
-        nullable(events[Field.TRADE_ID].copy()),
-        coded(_SIDES, np.where(events[Field.SIDE] == NONE, NONE, side)),
-        to_decimals(events[Field.PRICE], price),
-        to_decimals(events[Field.QUANTITY], quantity),
-        to_decimals(best[0], price),
-        to_decimals(best[1], quantity),
-        to_decimals(best[2], price),
-        to_decimals(best[3], quantity),
-        pa.array(replayed.flags.astype(np.int32)),
-    ]
-    return pa.Table.from_arrays(columns, schema=_EVENTS)
-
-
-def book_rows(replayed: Replayed, instrument: Instrument) -> pa.Table:
-    """Rows of ``books``."""
-    heads, samples = replayed.sample_heads, replayed.samples
+def book_rows(heads: Int64Array, samples: Int64Array, instrument: Instrument) -> pa.Table:
+    """Rows of ``books``, of samples as `Replayed` has them."""
     columns = [pa.array(heads[:, 0]), pa.array(heads[:, 1])]
     for part in range(4):
         counts = heads[:, 2 + part // 2]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rlx_datapipe.core.compiled import kernel
+from rlx_datapipe.core.compiled import helper, kernel
 from rlx_datapipe.core.errors import DatasetError
 from rlx_datapipe.core.event import NONE, Int64Array
 from rlx_datapipe.core.schema import DECIMALS, PRICE, SCHEMAS
@@ -20,6 +20,19 @@ _INVERSES = np.array([pow(5**k, -1, 1 << 64) for k in range(DECIMALS + 1)], dtyp
 """Of 5^k modulo 2^64."""
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_THREE, _SEVEN, _EIGHT = np.uint64(3), np.uint64(7), np.uint64(8)
+
+
+@helper
+def wide(value, factor):  # type: ignore[no-untyped-def]
+    """``value * factor`` as two 64-bit words, the low one first; neither is negative."""
+    value, factor = np.uint64(value), np.uint64(factor)
+    v_low, v_high = value & _LOW, value >> _HALF
+    f_low, f_high = factor & _LOW, factor >> _HALF
+    low = v_low * f_low
+    middle = v_high * f_low + (low >> _HALF)
+    other = v_low * f_high + (middle & _LOW)
+    return (other << _HALF) | (low & _LOW), v_high * f_high + (middle >> _HALF) + (other >> _HALF)
 
 
 @kernel
@@ -29,17 +42,10 @@ def widen(values, factor, words):  # type: ignore[no-untyped-def]
     Others are not negative.
     """
     missing = 0
-    f_low, f_high = np.uint64(factor) & _LOW, np.uint64(factor) >> _HALF
     for i in range(values.shape[0]):
         if values[i] < 0:
             missing += 1
-        value = np.uint64(max(values[i], 0))
-        v_low, v_high = value & _LOW, value >> _HALF
-        low = v_low * f_low
-        middle = v_high * f_low + (low >> _HALF)
-        other = v_low * f_high + (middle & _LOW)
-        words[2 * i] = (other << _HALF) | (low & _LOW)
-        words[2 * i + 1] = v_high * f_high + (middle >> _HALF) + (other >> _HALF)
+        words[2 * i], words[2 * i + 1] = wide(max(values[i], 0), factor)
     return missing
 
 
@@ -150,33 +156,39 @@ def as_written(rows: pa.Table, table: str) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def coded(names: pa.Array, numbers: Int64Array) -> pa.Array:
-    """Texts by their number among ``names``, int64 (n,), as `written_schema` has them; NONE becomes null."""
-    codes, missing = numbers.astype(np.int32), numbers == NONE
-    indices = pa.array(codes, mask=missing) if missing.any() else pa.array(codes)
-    return pa.DictionaryArray.from_arrays(indices, names, safe=False)
-
-
 @kernel
-def spell(codes, starts, letters, lengths, out):  # type: ignore[no-untyped-def]
+def spell(codes, words, sizes, lengths, out):  # type: ignore[no-untyped-def]
     """Write texts by their numbers one behind the other; how many bytes they have.
+
+    Eight letters at a time: what does not fill a word waits for the letters of the next text.
 
     Parameters
     ----------
     codes
         int32 (n,): which text, below 0 for an empty one.
-    starts, letters
-        int32 (k + 1,) and uint8: where each text starts in the letters, and the last one ends.
+    words
+        uint64 (k, m): the letters of each text, little-endian, zeros behind its last.
+    sizes
+        int32 (k,): how many letters each has.
     lengths, out
-        int32 (n,) and uint8, filled.
+        int32 (n,) and uint64, filled; the latter with room for one word more than all texts need.
     """
-    done = 0
+    done, waiting, held = 0, np.uint64(0), np.uint64(0)
     for i in range(codes.shape[0]):
         code = codes[i]
-        lengths[i] = 0
-        if code >= 0:
-            start, lengths[i] = starts[code], starts[code + 1] - starts[code]
-            for j in range(lengths[i]):
-                out[done + j] = letters[start + j]
-            done += lengths[i]
-    return done
+        lengths[i] = sizes[code] if code >= 0 else 0
+        left = lengths[i]
+        for j in range((left + 7) // 8):
+            word, count = words[code, j], np.uint64(min(left, 8))
+            held |= word << (waiting << _THREE)
+            if waiting + count >= _EIGHT:
+                out[done] = held
+                done += 1
+                # By 64 bits nothing is shifted: what is gone is gone in two steps.
+                held = (word >> ((_SEVEN - waiting) << _THREE)) >> _EIGHT
+                waiting = waiting + count - _EIGHT
+            else:
+                waiting += count
+            left -= 8
+    out[done] = held
+    return 8 * done + np.int64(waiting)

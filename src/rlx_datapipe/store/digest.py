@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,6 @@ Bytes = npt.NDArray[np.uint8]
 
 
 LEAF_ROWS = 65_536
-_VALID = np.ones(LEAF_ROWS, dtype=np.uint8)
 
 
 class TableDigest:
@@ -69,7 +70,7 @@ class TableDigest:
             column = batch.column(field.name)
             for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
                 for run, part in zip(runs, _parts(chunk), strict=True):
-                    run.update(part.data)
+                    run.update(part)
 
     def _leaf(self) -> bytes:
         """The chain with the present leaf at its end."""
@@ -78,8 +79,39 @@ class TableDigest:
             leaf.update(run.digest())
         return leaf.digest()
 
-    def _new_runs(self) -> list[list[blake3]]:
-        return [[blake3() for _ in range(_run_count(field.type))] for field in self._schema]
+    def _new_runs(self) -> list[list[_Run]]:
+        return [[_Run() for _ in range(_run_count(field.type))] for field in self._schema]
+
+
+class _Run:
+    """Hashes the bytes of one kind in a leaf. Ones that come first are counted: most rows have all values.
+
+    So the same leaf of ones need not be hashed for each column again.
+    """
+
+    def __init__(self) -> None:
+        self._ones = 0
+        self._hasher: Any = None
+
+    def update(self, part: Bytes | int) -> None:
+        """Add bytes, or so many ones."""
+        if self._hasher is None:
+            if isinstance(part, int):
+                self._ones += part
+                return
+            self._hasher = _behind_ones(self._ones).copy()
+        self._hasher.update(b"\1" * part if isinstance(part, int) else part.data)
+
+    def digest(self) -> bytes:
+        """BLAKE3 of all bytes so far."""
+        told: bytes = (self._hasher or _behind_ones(self._ones)).digest()
+        return told
+
+
+@lru_cache(maxsize=16)
+def _behind_ones(count: int) -> blake3:
+    """A hasher of so many ones, to be copied."""
+    return blake3(b"\1" * count)
 
 
 def combine(digests: Mapping[str, str]) -> str:
@@ -102,7 +134,7 @@ def _run_count(kind: pa.DataType) -> int:
     return 2
 
 
-def _parts(array: pa.Array) -> Iterator[Bytes]:
+def _parts(array: pa.Array) -> Iterator[Bytes | int]:
     kind = array.type
     if pa.types.is_struct(kind):
         for i in range(kind.num_fields):
@@ -121,24 +153,27 @@ def _parts(array: pa.Array) -> Iterator[Bytes]:
         yield _fixed(array)
 
 
-def _validity(array: pa.Array) -> Bytes:
-    if array.null_count:
-        told: Bytes = array.is_valid().to_numpy(zero_copy_only=False).view(np.uint8)
-        return told
-    return _VALID[: len(array)] if len(array) <= len(_VALID) else np.ones(len(array), dtype=np.uint8)
+def _validity(array: pa.Array) -> Bytes | int:
+    """A byte for each row, or how many of them there are if all are ones."""
+    if not array.null_count:
+        return len(array)
+    told: Bytes = array.is_valid().to_numpy(zero_copy_only=False).view(np.uint8)
+    return told
 
 
 def _coded_parts(array: pa.DictionaryArray) -> Iterator[Bytes]:
     """Lengths and letters of texts that come by number: the same as of the texts themselves."""
     names, indices = array.dictionary, array.indices
     codes = (pc.fill_null(indices, -1) if indices.null_count else indices).to_numpy()
-    starts = np.frombuffer(names.buffers()[1], dtype=np.int32)[names.offset : names.offset + len(names) + 1]
-    letters = np.frombuffer(names.buffers()[2], dtype=np.uint8)
+    letters = [name.encode() for name in names.to_pylist()]
+    sizes = np.array([len(name) for name in letters], dtype=np.int32)
+    width = int(sizes.max(initial=0)) // 8 + 1
+    words = np.frombuffer(b"".join(name.ljust(8 * width, b"\0") for name in letters), dtype=np.uint64)
     lengths = np.empty(len(codes), dtype=np.int32)
-    out = np.empty(len(codes) * int(np.diff(starts).max(initial=0)), dtype=np.uint8)
-    done = int(spell(codes, starts, letters, lengths, out))
+    out = np.empty(len(codes) * width + 1, dtype=np.uint64)
+    done = int(spell(codes, words.reshape(-1, width), sizes, lengths, out))
     yield lengths.view(np.uint8)
-    yield out[:done]
+    yield out.view(np.uint8)[:done]
 
 
 def _text_parts(array: pa.Array) -> Iterator[Bytes]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,8 +29,17 @@ from rlx_datapipe.store.parts import ROW_GROUP_ROWS, PartFile
 NS_PER_DAY = 86_400_000_000_000
 
 
+class _Dated(NamedTuple):
+    """A file in the making, and the UTC date of its rows in days since 1970."""
+
+    day: int
+    part: PartFile
+
+
 class ChainTable:
     """One table of one chain (exchange and symbol): rows become files, and an epoch's files one log entry.
+
+    The files of an epoch get their names when it is published. Until then rows of the next one may be added.
 
     Parameters
     ----------
@@ -41,17 +50,19 @@ class ChainTable:
     exchange, symbol
         The chain.
     pool
-        One thread that writes while further rows are gathered; in turn if None.
+        What writes while further rows are gathered.
     """
 
     def __init__(
-        self, dataset: Path, table: str, exchange: str, symbol: str, pool: ThreadPoolExecutor | None = None
+        self, dataset: Path, table: str, exchange: str, symbol: str, pool: Executor | None = None
     ) -> None:
         self.table, self.exchange, self.symbol, self._pool = table, exchange, symbol, pool
         self._folder = table_folder(dataset, table)
-        self._part: PartFile | None = None
-        self._day, self._number = 0, 1
-        self._written: list[AddedFile] = []
+        self._parts: list[_Dated] = []
+        """Files of the open epoch; rows go to the last one."""
+        self._ended: list[_Dated] = []
+        """Files of the epoch before it that are still to be published."""
+        self._number = 1
         self._log = create_table(dataset, table)
         self.committed = self._log.last_epoch(f"{exchange}/{symbol}")
 
@@ -70,61 +81,60 @@ class ChainTable:
 
     def _part_of(self, day: int, epoch: int) -> PartFile:
         """The file that takes rows of a day."""
-        if self._part is not None and self._day == day and not self._part.is_full:
-            return self._part
-        self._number = 1 if self._part is None or self._day != day else self._number + 1
-        self._close_part()
-        self._day = day
+        last = self._parts[-1] if self._parts else None
+        if last is not None and last.day == day and not last.part.is_full:
+            return last.part
+        if last is not None:
+            last.part.seal()
+        self._number = self._number + 1 if last is not None and last.day == day else 1
         path = self._folder / self._name(day, epoch)
-        self._part = PartFile(
+        part = PartFile(
             path,
             written_schema(self.table),
             ROW_GROUP_ROWS[self.table],
             adopt=epoch <= self.committed,
             pool=self._pool,
         )
-        return self._part
+        self._parts.append(_Dated(day, part))
+        return part
 
     def spill(self) -> int:
         """Move rows that wait in memory to the disk, where that is worth it; their bytes."""
-        return self._part.spill() if self._part is not None else 0
+        return self._parts[-1].part.spill() if self._parts else 0
 
     def abandon(self) -> None:
-        """Let go of the file that is being written."""
-        if self._part is not None:
-            self._part.abandon()
-            self._part = None
+        """Let go of all files that are not published."""
+        for dated in (*self._ended, *self._parts):
+            dated.part.abandon()
+        self._ended, self._parts = [], []
 
-    def close_files(self) -> tuple[list[AddedFile], tuple[FileRecord, ...]]:
-        """Publish what was appended since the last call; the files for the log, and for the commit."""
-        self._close_part()
-        written, self._written = self._written, []
-        records = []
-        for action in written:
-            size_bytes, sha256 = file_digest(self._folder / action.path)
-            records.append(FileRecord(f"{self.table}/{action.path}", size_bytes, sha256))
+    def end_epoch(self) -> None:
+        """What was appended so far is one epoch, to be published; what comes from now on is the next."""
+        self._ended, self._parts = self._parts, []
+
+    def publish(self) -> tuple[list[AddedFile], tuple[FileRecord, ...]]:
+        """Publish the epoch that has ended; the files for the log, and for the commit."""
+        written, records = [], []
+        while self._ended:
+            written.append(self._published(*self._ended[0]))
+            size_bytes, sha256 = file_digest(self._folder / written[-1].path)
+            records.append(FileRecord(f"{self.table}/{written[-1].path}", size_bytes, sha256))
+            del self._ended[0]
         return written, tuple(records)
 
     def _name(self, day: int, epoch: int) -> str:
         folder = partition_folder(self.exchange, self.symbol, _date_text(day))
         return f"{folder}/{epoch_name(epoch, self._number)}.parquet"
 
-    def _close_part(self) -> None:
-        if self._part is None:
-            return
-        self._part.close()
-        path = self._part.path
-        values = {"exchange": self.exchange, "symbol": self.symbol, "date": _date_text(self._day)}
-        self._written.append(
-            AddedFile(
-                path=path.relative_to(self._folder).as_posix(),
-                size=path.stat().st_size,
-                partition_values=values,
-                modification_time=self._day * 86_400_000,
-                stats=json.dumps(self._part.statistics()),
-            )
+    def _published(self, day: int, part: PartFile) -> AddedFile:
+        part.close()
+        return AddedFile(
+            path=part.path.relative_to(self._folder).as_posix(),
+            size=part.path.stat().st_size,
+            partition_values={"exchange": self.exchange, "symbol": self.symbol, "date": _date_text(day)},
+            modification_time=day * 86_400_000,
+            stats=json.dumps(part.statistics()),
         )
-        self._part = None
 
     def commit(self, added: list[AddedFile], epoch: int, told: str) -> None:
         """Add files by one durable log entry that carries the epoch of the chain and ``told`` (JSON).

@@ -42,7 +42,8 @@ def test_it_reads_and_writes_all_that_the_run_did(tmp_path: Path, monkeypatch: p
     assert 0.9 * size < told.written_bytes < 1.3 * size, (
         "the same settings make the same bytes, footers aside"
     )
-    assert min(told.wall_s, told.cpu_s, told.sync_s) > 0
+    assert min(told.wall_s, told.cpu_s, told.sync_s, told.proof_cpu_s) > 0
+    assert 0 < told.read_cpu_s + told.write_cpu_s <= told.cpu_s
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".gz", ".zst"])

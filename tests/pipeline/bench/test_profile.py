@@ -22,8 +22,11 @@ def told(wall_s: float, **stages: tuple[float, float]) -> dict[str, Any]:
     return {**run, "stages": {name: {"wall_s": wall, "cpu_s": cpu} for name, (wall, cpu) in stages.items()}}
 
 
+FLOOR = Floor(2, wall_s=0.1, cpu_s=0.2, read_cpu_s=0.05, write_cpu_s=0.14, proof_cpu_s=0.01)
+
+
 def of(*runs: dict[str, Any]) -> dict[str, Any]:
-    return profile(runs, [Floor(2, wall_s=0.1, cpu_s=0.2)] * len(runs), "events")
+    return profile(runs, [FLOOR] * len(runs), "events")
 
 
 def test_times_are_medians_by_the_event_and_add_up() -> None:
@@ -35,6 +38,8 @@ def test_times_are_medians_by_the_event_and_add_up() -> None:
     assert sum(stage["cpu_ns"] for stage in stages.values()) == pytest.approx(seen["cpu_ns"])
     assert sum(stage["cpu_share"] for stage in stages.values()) == pytest.approx(1.0)
     assert seen["floor_cpu_ns"] == pytest.approx(2e5)
+    assert seen["least"] == pytest.approx({"read": 5e4, "write": 1.4e5, "proof": 1e4})
+    assert seen["limit"].endswith("reading, writing and digests alone take 20%")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import msgspec
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import DatapipeError, OptionError
-from rlx_datapipe.core.memory import STARTED_WITH, keep_freed_memory, peak_bytes
+from rlx_datapipe.core.memory import STARTED_WITH, keep_freed_memory, peak_bytes, spare_the_living
 from rlx_datapipe.core.state import State
 from rlx_datapipe.core.version import WRITER
 from rlx_datapipe.ingestion.source import Source
@@ -130,6 +130,7 @@ def only_source(path: str | Path, settings: Settings) -> Source:
 def _run(job: Job) -> dict[str, Any]:
     # As a worker of `rlx reconstruct` does.
     keep_freed_memory()
+    spare_the_living()
     if not (job.kill_at or job.pass_at):
         _warm(only_source(job.source, job.settings), job)
     wall, cpu = time.perf_counter(), time.process_time()

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import zstandard
 
 from rlx_datapipe.core.config import Settings
-from rlx_datapipe.core.schema import TABLES
+from rlx_datapipe.core.schema import SCHEMAS, TABLES
 from rlx_datapipe.ingestion.archives import LAKE
 from rlx_datapipe.ingestion.source import Source
 from rlx_datapipe.pipeline.bench.figure import cores
 from rlx_datapipe.store.columns import as_written
-from rlx_datapipe.store.files import sync
+from rlx_datapipe.store.digest import TableDigest
+from rlx_datapipe.store.files import file_digest, sync
 from rlx_datapipe.store.parts import ROW_GROUP_ROWS, writer
 from rlx_datapipe.store.tables import data_files, read_file
 from rlx_datapipe.venues.crypto_lake_open import open_lake
@@ -40,13 +41,17 @@ _HELD_BYTES = 512 << 20
 class Floor:
     """What reading and writing alone took.
 
-    ``wall_s`` and ``cpu_s`` are those of all work, ``sync_s`` what it took to put the written files on the
-    disk afterwards, which is not part of the floor.
+    ``wall_s`` and ``cpu_s`` are those of all work, ``read_cpu_s`` and ``write_cpu_s`` its two halves.
+    ``sync_s`` is what it took to put the written files on the disk afterwards, ``proof_cpu_s`` what it takes
+    to digest all that is read and written: neither is part of the floor, and no run can be without them.
     """
 
     threads: int
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    read_cpu_s: float = 0.0
+    write_cpu_s: float = 0.0
+    proof_cpu_s: float = 0.0
     sync_s: float = 0.0
     written_bytes: int = 0
 
@@ -77,26 +82,36 @@ def measure_floor(source: Source, dataset: Path, settings: Settings, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(told.threads, "rlx-floor") as pool:
         reading = list(_reading(source))
-        for writing, paths in _writing(dataset, folder):
-            _time(pool, [*reading, *writing], told)
+        for writing, paths in _writing(dataset, folder, told):
+            _time(pool, reading, writing, told)
             reading = []
             begun = time.perf_counter()
             for path in paths:
                 sync(path)
                 told.written_bytes += path.stat().st_size
             told.sync_s += time.perf_counter() - begun
+            told.proof_cpu_s += sum(_spent(partial(file_digest, path)) for path in paths)
             for path in paths:
                 path.unlink()
-        _time(pool, reading, told)
+        _time(pool, reading, [], told)
+    told.proof_cpu_s += sum(_spent(partial(file_digest, path)) for path in source.files)
     return told
 
 
-def _time(pool: ThreadPoolExecutor, tasks: list[Task], told: Floor) -> None:
+def _time(pool: ThreadPoolExecutor, reading: list[Task], writing: list[Task], told: Floor) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
-    for done in [pool.submit(task) for task in tasks]:
-        done.result()
+    read, written = ([pool.submit(_spent, task) for task in tasks] for tasks in (reading, writing))
+    told.read_cpu_s += sum(done.result() for done in read)
+    told.write_cpu_s += sum(done.result() for done in written)
     told.wall_s += time.perf_counter() - wall
     told.cpu_s += time.process_time() - cpu
+
+
+def _spent(task: Task) -> float:
+    """Processor time of a task, in seconds."""
+    began = time.thread_time()
+    task()
+    return time.thread_time() - began
 
 
 def _reading(source: Source) -> Iterator[Task]:
@@ -140,14 +155,18 @@ def unpacked(path: Path) -> Any:
     return opener(path, "rb")
 
 
-def _writing(dataset: Path, folder: Path) -> Iterator[tuple[list[Task], list[Path]]]:
-    """Tasks that write a dataset again, with their files; each list as much as memory may hold at a time."""
+def _writing(dataset: Path, folder: Path, told: Floor) -> Iterator[tuple[list[Task], list[Path]]]:
+    """Tasks that write a dataset again, with their files; each list as much as memory may hold at a time.
+
+    On the way all rows are digested, and the time of that is told.
+    """
     tasks: list[Task] = []
     paths: list[Path] = []
     held_bytes = 0
     for table in TABLES:
         for file in data_files(dataset, table):
             rows = as_written(read_file(table, file.path), table)
+            told.proof_cpu_s += _spent(partial(TableDigest(SCHEMAS[table]).update, rows))
             for start in range(0, rows.num_rows, ROW_GROUP_ROWS[table]):
                 path = folder / f"{table}-{len(paths)}.parquet"
                 part = rows.slice(start, ROW_GROUP_ROWS[table])

@@ -10,6 +10,7 @@ from rlx_datapipe.pipeline.bench.floor import Floor
 
 REST = "rest"
 """What no stage is told of: finding and hashing the input, tables and logs at the start, the summary."""
+_LEAST = ("read", "write", "proof")
 _BUSY, _LED = 0.85, 0.85
 
 
@@ -29,7 +30,9 @@ def profile(runs: Sequence[dict[str, Any]], floors: Sequence[Floor], count: str)
     -------
     ``stages``: of each stage and the rest ``cpu_ns`` for one of ``count``, ``cpu_share`` of the run's
     processor time and ``wall_share``, how much of the run it was at work; ``cpu_ns`` of the whole run and
-    ``floor_cpu_ns``; ``busy_cores`` of ``cores``; and ``limit``, the same in a sentence.
+    ``floor_cpu_ns``; ``least``, the same of what no run can leave out: ``read`` and ``write``, which are the
+    floor, and ``proof``, the digests of all that is read and written; ``busy_cores`` of ``cores``; and
+    ``limit``, all that in a sentence.
     """
     names = list(runs[0]["stages"])
     stages = {}
@@ -49,6 +52,12 @@ def profile(runs: Sequence[dict[str, Any]], floors: Sequence[Floor], count: str)
         "stages": stages,
         "cpu_ns": middle(_ns(run["cpu_s"], run[count]) for run in runs),
         "floor_cpu_ns": middle(_ns(one.cpu_s, run[count]) for one, run in zip(floors, runs, strict=True)),
+        "least": {
+            part: middle(
+                _ns(getattr(one, f"{part}_cpu_s"), run[count]) for one, run in zip(floors, runs, strict=True)
+            )
+            for part in _LEAST
+        },
         "busy_cores": middle(run["cpu_s"] / run["wall_s"] for run in runs),
         "cores": cores(),
     }
@@ -74,5 +83,6 @@ def _limit(told: dict[str, Any]) -> str:
         cause = "waiting: for the disk, each other, the start, or cores that other programs have"
     return (
         f"{cause} ({told['busy_cores']:.1f} of {told['cores']} busy); most of the work is {dearest}, "
-        f"{stages[dearest]['cpu_share']:.0%}"
+        f"{stages[dearest]['cpu_share']:.0%}; reading, writing and digests alone take "
+        f"{sum(told['least'].values()) / max(told['cpu_ns'], 1.0):.0%}"
     )

@@ -17,7 +17,7 @@ from rlx_datapipe.pipeline.bench.figure import Figure, Measured, middle, seconds
 from rlx_datapipe.pipeline.bench.workbench import Workbench
 from rlx_datapipe.replay.replayer import EventReplayer
 from rlx_datapipe.sink.datasink import DataSink, Pins
-from rlx_datapipe.sink.rows import event_rows
+from rlx_datapipe.sink.event_rows import event_rows
 from rlx_datapipe.store.files import sync
 from rlx_datapipe.store.manifest import start_dataset
 from rlx_datapipe.store.parts import ROW_GROUP_ROWS, PartFile

@@ -22,7 +22,8 @@ from rlx_datapipe.simulation.capture_file import write_capture
 from rlx_datapipe.simulation.config import MarketConfig
 from rlx_datapipe.simulation.faults import drop_depth, insert_garbage
 from rlx_datapipe.simulation.market import simulate
-from rlx_datapipe.sink.rows import book_rows, event_rows, keyframe_rows, quality_rows, quote_rows
+from rlx_datapipe.sink.event_rows import event_rows
+from rlx_datapipe.sink.rows import book_rows, keyframe_rows, quality_rows, quote_rows
 from rlx_datapipe.store.digest import TableDigest
 
 SETTINGS = Settings(batch_rows=100, threads=1, epoch_events=350, keyframe_events=400, horizon_ms=200)
@@ -69,7 +70,7 @@ def warm(scene: Scene) -> Instrument:
         for replayed in replayer.replay(batch.events):
             for rows in (
                 event_rows(replayed, instrument),
-                book_rows(replayed, instrument),
+                book_rows(replayed.sample_heads, replayed.samples, instrument),
                 keyframe_rows(replayed.keyframes, instrument),
                 quality_rows(replayed.quality, instrument),
             ):
