@@ -136,6 +136,16 @@ def test_the_step_of_stamps_is_found_through_float_dust(times: list[int], step: 
     assert stamp_resolution(np.array(times, dtype=np.int64)) == step
 
 
+@pytest.mark.parametrize("silent", [0, 1_023, 1_024, 5_000])
+def test_a_window_opens_with_the_last_quote_however_far_back_it_is(silent: int) -> None:
+    rows = [(0, 4, 7), (1, 5, 7), *((2 + k, 9, 10) for k in range(silent))]
+    whole = quoted(rows, 10_000)
+    whole.events[Field.FLAGS, 2:] = 0  # within a group: nothing is published
+    assert whole.cut(9_000, 10_000).opening.tolist() == [50, 5, 70, 5]
+    whole.events[Field.FLAGS, :2] = 0
+    assert whole.cut(9_000, 10_000).opening.tolist() == [NONE] * 4, "what stood at the start of the whole"
+
+
 def test_the_error_of_the_touch_is_a_time_mean() -> None:
     """One tick off on one side for a tenth of the time."""
     golden = quoted([(0, 5, 7)], 100)

@@ -17,6 +17,7 @@ from rlx_datapipe.core.instrument import Instrument
 from rlx_datapipe.fidelity.distances import FloatArray
 
 _STEPS_NS = tuple(10**power for power in range(9, 2, -1))
+_LOOK_BACK = 1_024
 _FLOAT_DUST_NS = 512
 """Times that once passed through float64 seconds are off by up to this."""
 
@@ -310,11 +311,15 @@ def stamp_resolution(times_ns: Int64Array) -> int:
 
 def _standing(events: Int64Array, best: Int64Array, opening: Int64Array) -> Int64Array:
     """The best quotes after the last group of these events; NONE when the book is invalid there."""
-    flags = events[Field.FLAGS]
-    rows = np.flatnonzero((flags & Flag.GROUP_END != 0) & (events[Field.KIND] != Kind.TRADE))
-    if not len(rows):
-        return opening
-    last = rows[-1]
-    if flags[last] & Flag.BOOK_INVALID:
-        return np.full(4, NONE, dtype=np.int64)
-    return np.array(best[:, last])
+    end, look = events.shape[1], _LOOK_BACK
+    while end > 0:
+        # From the end back, in growing steps: to go through all that came before costs a day's square.
+        start = max(0, end - look)
+        flags, kinds = events[Field.FLAGS, start:end], events[Field.KIND, start:end]
+        rows = np.flatnonzero((flags & Flag.GROUP_END != 0) & (kinds != Kind.TRADE))
+        if len(rows):
+            last = start + int(rows[-1])
+            is_invalid = events[Field.FLAGS, last] & Flag.BOOK_INVALID
+            return np.full(4, NONE, dtype=np.int64) if is_invalid else np.array(best[:, last])
+        end, look = start, 2 * look
+    return opening
