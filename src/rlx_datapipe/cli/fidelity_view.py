@@ -66,8 +66,6 @@ def show_verdict(one: FidelityReport) -> None:
         soft_wrap=True,
     )
     screen.print(Text(_compared(one), style="dim"))
-    if said := same_rows(header):
-        screen.print(Text(said, style="dim"))
     mark, colour = _MARKS[one.verdict]
     verdict = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     verdict.add_column(no_wrap=True)
@@ -75,6 +73,8 @@ def show_verdict(one: FidelityReport) -> None:
     verdict.add_row(Text(f"{mark} {one.verdict.value}", f"bold {colour}"), Text(one.reason, style=colour))
     verdict.add_row(Text("  score", style="dim"), _score(one))
     screen.print(verdict)
+    if said := same_rows(header):
+        screen.print(Text(said, style="dim"))
 
 
 def _named(golden: Side, dataset: Side) -> str:
