@@ -105,7 +105,7 @@ def test_a_fault_that_passes_costs_nothing_but_time(
 def test_all_faults_together_are_survived(bucket: Bucket, wanted: dict[str, bytes], tmp_path: Path) -> None:
     chances: dict[Fault, float] = {"busy": 0.2, "reset": 0.2, "truncated": 0.2, "short": 0.1, "delayed": 0.1}
     with proxied(FaultProxy(bucket.address, seed=11, chances=chances)) as proxy:
-        settings = bucket.settings(endpoint=proxy.url, retries=50)
+        settings = bucket.settings(endpoint=proxy.url, retries=50, part_mb=1, part_mb_max=1)
         outcome = fetch(prepared(bucket.url, tmp_path / "staging", settings))
     assert arrived(tmp_path / "staging") == wanted
     assert len(proxy.faults()) >= 4

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.acquisition.staged_files import CHANGES, bring_home, changes_told, wrong
-from tests.depth import DEEP
+from tests.depth import DEEP, thinned
 
 from rlx_datapipe.acquisition import staging as staging_module
 from rlx_datapipe.acquisition.staging import StagingManager
@@ -252,7 +252,7 @@ def _manifest_not_synced() -> None:
     linked_lines.os = type("os", (), {**vars(os), "fsync": staticmethod(lambda handle: None)})
 
 
-@pytest.mark.parametrize("mutate", [_no_sync_of_folders, _renamed_at_once, _manifest_not_synced])
+@pytest.mark.parametrize("mutate", thinned([_renamed_at_once, _no_sync_of_folders, _manifest_not_synced], 3))
 def test_planted_faults_are_found_by_power_cuts(tmp_path: Path, mutate: Mutate) -> None:
     states = list(cuts(tmp_path, film(tmp_path, mutate), dice_each=2))
     assert any(outcome(tmp_path, state, acknowledged) for _, state, acknowledged in states)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.door import rlx, rlx_process
+from tests.depth import thinned
 
 from rlx_datapipe.pipeline.bench import suite
 from rlx_datapipe.pipeline.bench.suite import BENCHMARKS
@@ -52,7 +53,7 @@ def test_the_json_flag_may_stand_before_the_name() -> None:
     assert rlx("bench", "--json", "book", *SMALL).json()["figures"]
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", thinned([80, 120], 2))
 def test_the_table_fits_its_screen(columns: int) -> None:
     said = rlx_process("bench", "book", *SMALL, env={"COLUMNS": str(columns)})
     assert said.status == 0, said.err

@@ -47,7 +47,7 @@ def test_the_object_names_what_is_missing_and_what_was_wrong() -> None:
         assert figure["detail"]["difference"] == ""
 
 
-@pytest.mark.parametrize("flags", [(), ("--json",)])
+@pytest.mark.parametrize("flags", [(), pytest.param(("--json",), marks=deep)])
 def test_a_wrong_answer_is_status_one(flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain.DictBook, "answer", lambda book: np.zeros((4, 1), dtype=np.int64))
     said = rlx(*SMALL, *flags)

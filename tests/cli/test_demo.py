@@ -6,11 +6,13 @@ import inspect
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.door import rlx
+from tests.depth import thinned
 
 from rlx_datapipe.pipeline.demo import DURATION_S, demo
 
@@ -57,8 +59,7 @@ def test_the_default_is_long_enough_for_the_tail_of_returns() -> None:
     assert inspect.signature(demo).parameters["duration_s"].default == DURATION_S > 600 + 60
 
 
-@pytest.mark.parametrize("extra", LACKING)
-@pytest.mark.parametrize("uv", [False, True])
+@pytest.mark.parametrize(("extra", "uv"), thinned(product(LACKING, [False, True]), 3))
 def test_without_an_extra_it_works_and_says_in_one_line_how_to_get_it(
     extra: str, uv: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

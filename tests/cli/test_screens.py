@@ -52,6 +52,7 @@ def commands(shown: str) -> list[str]:
     return [line.strip().removeprefix("uv run ") for line in shown.split("Try next\n")[1].splitlines()]
 
 
+@deep
 def test_the_picture_is_what_the_demo_leads_to(demo: Path) -> None:
     command, *drawn = picture.lines(picture.TARGET.read_text("utf-8"))
     assert command.startswith(commands((demo / "shown.txt").read_text("utf-8"))[0])

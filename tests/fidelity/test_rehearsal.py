@@ -7,6 +7,7 @@ import os
 import msgspec
 import numpy as np
 import pytest
+from tests.depth import thinned
 
 from rlx_datapipe.core.errors import OptionError
 from rlx_datapipe.fidelity.decision import DecisionSettings
@@ -37,7 +38,7 @@ def test_another_law_is_rejected_and_never_passes_where_the_series_is_fast() -> 
     assert found.fails[0] >= 0.9
 
 
-@pytest.mark.parametrize(("block_points", "points"), [(1, 100), (20, 600)])
+@pytest.mark.parametrize(("block_points", "points"), thinned([(1, 100), (20, 600)], 2))
 def test_blocks_that_are_too_short_are_found_out_and_raise_no_false_alarm(
     block_points: int, points: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

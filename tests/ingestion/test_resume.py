@@ -19,6 +19,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import thinned
 
 from rlx_datapipe.core.config import Settings
 from rlx_datapipe.core.errors import SourceError
@@ -128,7 +129,7 @@ def test_a_capture_goes_on_from_every_border(fault: str, recorded: list[bytes], 
             assert check_every_border(source, settings, every) >= 2
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", thinned(FAULTS, 2))
 def test_batches_of_one_line_go_on_from_every_border(
     fault: str, recorded: list[bytes], tmp_path: Path
 ) -> None:

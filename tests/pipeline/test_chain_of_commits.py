@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.door import rlx
+from tests.depth import thinned
 from tests.pipeline.captures import SPOT, capture, variables
 
 from rlx_datapipe.core.config import Settings
@@ -185,7 +186,7 @@ def put_back(dataset: Path, older: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", [*LOGS, *TABLES, "checkpoints", "chains"])
-@pytest.mark.parametrize("states", [("later", "early"), ("whole", "early"), ("whole", "later")])
+@pytest.mark.parametrize("states", thinned([("later", "early"), ("whole", "later"), ("whole", "early")], 2))
 def test_part_of_an_older_backup_is_refused_or_redone_to_the_same(
     part: str, states: tuple[str, str], source: Path, made: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -353,7 +354,7 @@ def test_a_lock_that_tells_nothing_is_a_lock(tmp_path: Path) -> None:
                 pass
 
 
-@pytest.mark.parametrize("name", ["a#b", "who?", "sp ace", "run=1"])
+@pytest.mark.parametrize("name", thinned(["a#b", "who?", "sp ace", "run=1"], 2))
 def test_the_chain_is_found_in_a_folder_of_any_name(
     name: str, source: Path, later: Path, made: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def test_commands_tell_the_digest_that_the_files_have(
     assert reference["digest"] in shown.stdout
 
 
+@deep
 def test_how_rows_are_cut_into_files_does_not_change_the_digest_of_events(
     parts: list[Path], reference: dict[str, Any], tmp_path: Path
 ) -> None:

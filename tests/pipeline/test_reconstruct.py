@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.depth import thinned
 from tests.pipeline.captures import SPOT, USDM, capture, flagged, kinds, lines_of
 
 from rlx_datapipe.core.config import Settings
@@ -188,7 +189,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", thinned(FAULTS, 2))
 def test_each_fault_is_told_and_nothing_else(fault: str, tmp_path: Path) -> None:
     plant, expected = FAULTS[fault]
     if fault == "stranger":

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.cli.door import RLX, rlx
+from tests.depth import thinned
 from tests.pipeline.captures import SPOT, capture, variables
 
 from rlx_datapipe.core.config import Settings
@@ -119,7 +120,7 @@ def test_threads_may_change(source: Path, cut: Path, digest: str) -> None:
     assert resume(source, cut, msgspec.structs.replace(SETTINGS, threads=1))["digest"] == digest
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+@pytest.mark.parametrize("damage", thinned(["flip", "cut", "gone"], 2))
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     damage: str, source: Path, cut: Path, digest: str
 ) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.cli.door import rlx
+from tests.depth import thinned
 from tests.pipeline.captures import SPOT, capture, lines_of
 
 from rlx_datapipe.core.config import Settings
@@ -104,7 +105,7 @@ def _compare(window: Window, one: Measured) -> None:
     assert one.counts[Count.VOLUME] == window.events[Field.QUANTITY, is_trade].sum()
 
 
-@pytest.mark.parametrize("batch_rows", [50, 100_000])
+@pytest.mark.parametrize("batch_rows", thinned([50, 100_000], 2))
 def test_kills_and_batches_change_no_bit_of_it(
     batch_rows: int, source: Path, whole: Path, tmp_path: Path
 ) -> None:

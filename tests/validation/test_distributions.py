@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from tests.depth import thinned
 from tests.validation.harness import capture, market, measures, rebuilt, weighty
 
 from rlx_datapipe.core.event import Int64Array
@@ -151,7 +152,7 @@ HARMLESS: dict[str, Callable[[Iterable[bytes]], Iterable[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", HARMLESS)
+@pytest.mark.parametrize("fault", thinned(HARMLESS, 3))
 def test_the_source_is_at_a_distance_of_exactly_nought(fault: str, tmp_path: Path) -> None:
     dataset = rebuilt(tmp_path, HARMLESS[fault](market()))
     report = validate(dataset, golden=tmp_path / "capture.gz")

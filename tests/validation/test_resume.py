@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.depth import thinned
 from tests.validation.harness import capture, market, rebuilt, tamper, with_value
 
 from rlx_datapipe.core.config import Settings
@@ -155,7 +156,7 @@ def test_stopped_after_any_stretch_all_rules_go_on(tmp_path: Path) -> None:
             assert resumed.report().to_json() == expected
 
 
-@pytest.mark.parametrize("other", ["dataset", "golden capture"])
+@pytest.mark.parametrize("other", thinned(["dataset", "golden capture"], 2))
 def test_a_state_of_something_else_is_refused_in_one_sentence(
     other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from tests.depth import deep
+from tests.depth import deep, thinned
 from tests.simulation.exchange.stage import APIS, exchange_of, run, said
 from tests.simulation.exchange.twin import Followed, Sides, Twin, follow, within
 
@@ -119,7 +119,7 @@ class OneMessageLate(ServedBook):
 
 
 @pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("planted", [OneMessageEarly, OneMessageLate])
+@pytest.mark.parametrize("planted", thinned([OneMessageLate, OneMessageEarly], 2))
 def test_a_snapshot_one_message_early_or_late_is_noticed(
     venue: str, planted: type[ServedBook], monkeypatch: pytest.MonkeyPatch
 ) -> None:
