@@ -37,8 +37,8 @@ def test_each_way_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 0 < figure.detail["ratio_that_processors_allow"] <= 1
 
 
-@pytest.mark.parametrize(("seconds", "is_met"), [([2.0, 1.1], False), ([2.0, 1.0], True)])
-def test_the_target_is_the_server_within_the_spread_of_turns(
+@pytest.mark.parametrize(("seconds", "is_met"), [([2.0, 1.1, 0.9], False), ([2.0, 1.0, 0.9], True)])
+def test_the_target_is_the_server_in_the_middle_of_turns(
     seconds: list[float], is_met: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "cores", lambda: 2)

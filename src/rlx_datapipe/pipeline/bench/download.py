@@ -83,7 +83,10 @@ def _turns(bench: Workbench, shape: Shape) -> tuple[list[Turn], dict[str, float]
         shutil.rmtree(archive)
         for _ in range(max(1, bench.options.repeats) + 1):
             turns.append(_turn(bench, shape, server, ways))
-            floors.append(floor_cpu_s_a_gb(bench.folder, made))
+            written = bench.new_folder("written")
+            written.mkdir()
+            floors.append(floor_cpu_s_a_gb(written, made, shape.files))
+            shutil.rmtree(written)
     return turns[1:], {name: middle(one[name] for one in floors) for name in floors[0]}
 
 
@@ -125,8 +128,8 @@ def _figure(shape: Shape, turns: list[Turn], floor: dict[str, float]) -> Figure:
         claim=f"download of {shape.name}, with journal, digests and ledger",
         figure=rates[OURS],
         unit="MB/s",
-        target="as fast as the same requests alone, within the spread of turns" if is_the_servers else "",
-        is_met=max(ratios[SAME]) >= 1.0 if is_the_servers else None,
+        target="as fast as the same requests alone" if is_the_servers else "",
+        is_met=middle(ratios[SAME]) >= 1.0 if is_the_servers else None,
         ratio=middle(ratios[SAME]),
         ratio_to="the same requests, thrown away",
         detail={
