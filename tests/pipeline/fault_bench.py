@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -53,12 +54,15 @@ def fail_fsync(told: Told, at: int, code: int, delay_s: float) -> None:
     real = os.fsync
     told.update(syncs=0, retried=False)
     broken: set[int] = set()
+    counting = threading.Lock()
 
     def fsync(handle: int) -> None:
-        told["syncs"] += 1
+        with counting:  # threads sync at the same time
+            told["syncs"] += 1
+            number = told["syncs"]
         told["retried"] |= handle in broken
         time.sleep(delay_s)
-        if told["syncs"] == at:
+        if number == at:
             broken.add(handle)
             told["sync_failed"] = Path(f"/proc/self/fd/{handle}").readlink().as_posix()
             raise OSError(code, os.strerror(code))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.door import rlx
-from tests.depth import thinned
+from tests.depth import deep, thinned
 from tests.pipeline.captures import SPOT, capture, variables
 
 from rlx_datapipe.core.config import Settings
@@ -186,7 +186,9 @@ def put_back(dataset: Path, older: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", [*LOGS, *TABLES, "checkpoints", "chains"])
-@pytest.mark.parametrize("states", thinned([("later", "early"), ("whole", "later"), ("whole", "early")], 2))
+@pytest.mark.parametrize(
+    "states", [("later", "early"), ("whole", "later"), pytest.param(("whole", "early"), marks=deep)]
+)
 def test_part_of_an_older_backup_is_refused_or_redone_to_the_same(
     part: str, states: tuple[str, str], source: Path, made: dict[str, Path], tmp_path: Path
 ) -> None:
