@@ -219,7 +219,7 @@ def proxied(proxy: FaultProxy) -> Iterator[FaultProxy]:
         server.close()
         # One that was accepted just now begins a turn later, and what is closed is gone a turn later.
         quiet = 0
-        while quiet < 3:
+        while quiet < 6:
             tasks = asyncio.all_tasks(loop)
             for task in tasks:
                 task.cancel()
