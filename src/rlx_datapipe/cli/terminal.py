@@ -51,7 +51,7 @@ def tell_of_compilation(kernel: str = "replay_rows") -> None:
     from rlx_datapipe.core.compiled import is_cached
 
     if not is_cached(kernel):
-        say("compiling the kernels, once after each installation (some ten seconds)")
+        say("compiling the kernels, once after each installation (about half a minute)")
 
 
 def settings_from(config: Path | None, **given: Any) -> Settings:
